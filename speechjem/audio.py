@@ -1,0 +1,266 @@
+"""Waveforms in and out: reading, atomic writing, finding files, resampling.
+
+A waveform is a float32 array of shape (channels, samples); full scale is 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from .errors import InputError, UsageError
+
+_FORMATS = {
+    ".wav": "WAV",
+    ".flac": "FLAC",
+    ".ogg": "OGG",
+    ".opus": "OGG",
+    ".mp3": "MP3",
+    ".aiff": "AIFF",
+    ".aif": "AIFF",
+    ".au": "AU",
+    ".w64": "W64",
+    ".rf64": "RF64",
+    ".caf": "CAF",
+}
+SUFFIXES = tuple(_FORMATS)
+"""Suffixes (lower case, with the dot) of the audio files looked for in folders and written."""
+
+_FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+# libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
+_WRITE_FRAMES = 1 << 12
+
+
+@dataclass(frozen=True)
+class Audio:
+    """A waveform as it was read.
+
+    Attributes:
+        samples: float32, shape (channels, samples), full scale 1.
+        sample_rate: in Hz.
+        format: container as soundfile names it, such as "WAV".
+        subtype: encoding as soundfile names it, such as "PCM_24".
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    format: str
+    subtype: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input file and its place below the folder it was found in.
+
+    Attributes:
+        path: where the file is.
+        relative: its path below the folder given, or its name if the file itself was given.
+    """
+
+    path: Path
+    relative: Path
+
+
+def read(path: str | os.PathLike[str]) -> Audio:
+    """Read an audio file of any format that soundfile knows.
+
+    A file that stops before the length its header promises gives the samples that are there, if
+    its format allows to decode them. Float files may exceed full scale.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The waveform with its sample rate (Hz), format and subtype.
+
+    Raises:
+        InputError: the file is missing, is a folder, is not readable audio, is empty, or holds NaN
+            or infinite samples.
+    """
+    path = Path(path)
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; name an audio file.")
+    if not os.path.exists(path):
+        raise InputError(f"No such file: {path}. Check the path.")
+    try:
+        with soundfile.SoundFile(path) as file:
+            samples = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
+            audio = Audio(samples, file.samplerate, file.format, file.subtype)
+    # A .raw file has no header (TypeError); a damaged one can promise more than memory holds.
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError, MemoryError) as error:
+        message = f"Cannot read {path} as audio ({_cause(error)}); give an intact audio file."
+        raise InputError(message) from error
+    if samples.size == 0:
+        raise InputError(f"{path} has no samples; give a file that is not empty.")
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path} has NaN or infinite samples; repair the file or leave it out.")
+    return audio
+
+
+def write(
+    path: str | os.PathLike[str],
+    samples: np.ndarray,
+    sample_rate: int,
+    *,
+    subtype: str | None = None,
+    force: bool = False,
+) -> None:
+    """Write a waveform, whole or not at all.
+
+    The suffix of the path sets the format. The file is written under a temporary name in the same
+    folder and renamed when complete; after any failure nothing of it is left. Missing folders are
+    made. Samples beyond full scale are clipped to [-1, 1], except in float subtypes, which hold
+    them as they are.
+
+    Args:
+        path: the file to write.
+        samples: shape (channels, samples) or (samples,), full scale 1.
+        sample_rate: in Hz.
+        subtype: encoding such as "PCM_24"; one that the format lacks gives the format's default
+            (PCM_16 for .wav).
+        force: overwrite an existing file.
+
+    Raises:
+        InputError: the file exists (without force) or is write-protected, the suffix is unknown,
+            the format cannot hold these channels or this rate, a sample is NaN or infinite, or
+            the folder cannot be written to.
+    """
+    path = Path(path)
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise InputError(f"Cannot write {path}; use one of the suffixes {' '.join(SUFFIXES)}.")
+    _check_target(path, force)
+    if not np.isfinite(samples).all():
+        raise InputError(f"Cannot write NaN or infinite samples to {path}; check what made them.")
+    subtype = _subtype(path, kind, subtype)
+    if subtype not in _FLOAT_SUBTYPES:
+        samples = np.clip(samples, -1.0, 1.0)
+    # A short name of its own (the target's may be at the limit), hidden so that `find` skips it. Not
+    # from tempfile, whose files nobody else may read.
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _encode(partial, samples, sample_rate, kind, subtype)
+        os.replace(partial, path)
+    # soundfile asserts that all was written, so a full disk may show as an AssertionError.
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError, AssertionError) as error:
+        message = f"Cannot write {path} ({_cause(error)}); choose another folder, format or sample rate."
+        raise InputError(message) from error
+    finally:
+        with contextlib.suppress(OSError):  # after a success it is no longer there
+            partial.unlink()
+
+
+def find(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """List the audio files that the inputs stand for.
+
+    A file stands for itself, whatever its suffix; so does a path that does not exist, which `read`
+    refuses by name while the rest of a batch goes on. A folder stands for all audio files below it
+    in sorted order, without hidden files and folders.
+
+    Args:
+        inputs: files and folders.
+
+    Returns:
+        The files in the order of the inputs. Two inputs may have the same relative path.
+
+    Raises:
+        InputError: a folder has no audio file.
+    """
+    sources: list[Source] = []
+    for path in map(Path, inputs):
+        sources += _walk(path) if os.path.isdir(path) else [Source(path, Path(path.name))]
+    return sources
+
+
+def resample(samples: np.ndarray, source_rate: float, target_rate: float) -> np.ndarray:
+    """Change the sample rate (soxr, quality HQ: linear phase, no delay).
+
+    Args:
+        samples: shape (channels, samples) or (samples,).
+        source_rate: in Hz.
+        target_rate: in Hz.
+
+    Returns:
+        float32, the same shape but for round(samples * target_rate / source_rate) samples; the
+        input itself where the rates are equal.
+
+    Raises:
+        UsageError: a rate is not positive.
+    """
+    if min(source_rate, target_rate) <= 0:
+        raise UsageError(f"Cannot resample from {source_rate} to {target_rate} Hz; give positive rates.")
+    if source_rate == target_rate:
+        return samples
+    count = round(samples.shape[-1] * target_rate / source_rate)
+    resampled = soxr.resample(samples.T.astype(np.float32), source_rate, target_rate, quality="HQ").T
+    # soxr rounds the length in its own way and may be a sample off.
+    result = np.zeros((*samples.shape[:-1], count), np.float32)
+    shared = min(count, resampled.shape[-1])
+    result[..., :shared] = resampled[..., :shared]
+    return result
+
+
+def mono(samples: np.ndarray) -> np.ndarray:
+    """Average the channels.
+
+    Args:
+        samples: shape (channels, samples).
+
+    Returns:
+        Shape (samples,).
+    """
+    return samples.mean(axis=0)
+
+
+def _encode(path: Path, samples: np.ndarray, sample_rate: int, kind: str, subtype: str) -> None:
+    frames = np.atleast_2d(samples).T
+    with soundfile.SoundFile(path, "w", sample_rate, frames.shape[1], subtype, format=kind) as file:
+        for start in range(0, len(frames), _WRITE_FRAMES):
+            file.write(frames[start : start + _WRITE_FRAMES])
+
+
+def _check_target(path: Path, force: bool) -> None:
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; name a file to write.")
+    if os.path.exists(path) and not force:
+        raise InputError(f"{path} exists; pass --force to overwrite it.")
+    # A rename would replace a write-protected file without asking.
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise InputError(f"{path} is write-protected; choose another name or make it writable.")
+
+
+def _subtype(path: Path, kind: str, wanted: str | None) -> str:
+    if path.suffix.lower() == ".opus":
+        return "OPUS"
+    # An MP3 subtype inside .wav is legal but not meant by who turns an .mp3 into .wav; .mp3 has no choice.
+    if wanted and not wanted.startswith("MPEG") and soundfile.check_format(kind, wanted):
+        return wanted
+    return soundfile.default_subtype(kind)
+
+
+def _walk(folder: Path) -> list[Source]:
+    sources = [Source(path, path.relative_to(folder)) for path in sorted(folder.rglob("*"))]
+    sources = [source for source in sources if _is_audio(source)]
+    if not sources:
+        raise InputError(f"No audio files in {folder}; give a folder with files like {' '.join(SUFFIXES)}.")
+    return sources
+
+
+def _is_audio(source: Source) -> bool:
+    hidden = any(part.startswith(".") for part in source.relative.parts)
+    return not hidden and source.path.suffix.lower() in SUFFIXES and source.path.is_file()
+
+
+def _cause(error: Exception) -> str:
+    """The bare cause: libsndfile's message without the path, the system's without its number."""
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return text.strip().rstrip(".") or type(error).__name__

@@ -1,0 +1,1 @@
+"""Corpora: Kaldi data directories, noise mixing, and training batches."""

@@ -1,0 +1,206 @@
+"""Training batches from recordings held in memory.
+
+A batch is a pure function of (seed, number): a training that goes on from a checkpoint sees the same
+batches as one that was never interrupted, with nothing to save.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import audio
+from ..errors import InputError
+from . import mixing
+from .kaldi import Alignment, read_directory
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Speech or noise in memory: 16-bit samples at the model's rate, its RMS re full scale."""
+
+    name: str
+    samples: np.ndarray
+    rms: float
+    alignment: Alignment | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clean and noisy excerpts, float32 (batch, samples), and labels (batch, frames), -1 where unknown."""
+
+    clean: Tensor
+    noisy: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All recordings of a training: speech (with and without labels) and noise, and what is held out."""
+
+    labelled: Sequence[Recording]
+    unlabelled: Sequence[Recording]
+    noise: Sequence[Recording]
+    held_out: Sequence[Recording]
+    held_out_noise: Sequence[Recording]
+    sample_rate: int
+
+
+def load_corpus(
+    labelled: Path,
+    unlabelled: Path | None,
+    noise: Path | None,
+    held_out_speakers: Iterable[str],
+    sample_rate: int,
+) -> Corpus:
+    """Read a whole corpus into memory, 115 MB an hour at 16 kHz.
+
+    Args:
+        labelled: Kaldi data directory with ali.ctm; utterances without an alignment go to the unlabelled.
+        unlabelled: folder of more clean speech, or None.
+        noise: folder of noise, or None for synthetic noise only; every twentieth file, chosen by the
+            checksum of its name, is held out.
+        held_out_speakers: speakers of `labelled` to keep for measuring.
+        sample_rate: in Hz.
+
+    Raises:
+        InputError: if something cannot be read, or no training speech remains.
+    """
+    held = set(held_out_speakers)
+    train: list[Recording] = []
+    more: list[Recording] = []
+    dev: list[Recording] = []
+    for utterance in read_directory(labelled):
+        recording = _load(utterance.name, utterance.audio, sample_rate, utterance.alignment)
+        if utterance.speaker in held:
+            dev.append(recording)
+        else:
+            (train if utterance.alignment else more).append(recording)
+    if not train:
+        raise InputError(f"{labelled} has no aligned utterance to train on; add an ali.ctm.")
+    more += _load_folder(unlabelled, sample_rate)
+    noises = _load_folder(noise, sample_rate)
+    is_dev = [zlib.crc32(n.name.encode()) % 20 == 0 for n in noises]
+    return Corpus(
+        train,
+        more,
+        [n for n, d in zip(noises, is_dev, strict=True) if not d],
+        dev,
+        [n for n, d in zip(noises, is_dev, strict=True) if d],
+        sample_rate,
+    )
+
+
+def _load(name: str, path: Path, sample_rate: int, alignment: Alignment | None = None) -> Recording:
+    loaded = audio.read(path)
+    samples = audio.resample(audio.mono(loaded.samples), loaded.sample_rate, sample_rate)
+    return Recording(name, np.round(samples.clip(-1, 1) * 32767).astype(np.int16), mixing.rms(samples), alignment)
+
+
+def _load_folder(folder: Path | None, sample_rate: int) -> list[Recording]:
+    if folder is None:
+        return []
+    return [_load(source.path.stem, source.path, sample_rate) for source in audio.find([folder])]
+
+
+class Batches:
+    """Draws batches from a corpus.
+
+    Args:
+        corpus: the recordings.
+        size: excerpts a batch.
+        seconds: length of an excerpt.
+        hop: distance of two frames in samples.
+        level: nominal level of mixtures in dB re full scale; each is drawn within +-8 dB of it.
+        seed: of everything.
+    """
+
+    UNLABELLED_SHARE = 0.25
+    SNR = (-5.0, 20.0)  # dB, uniform
+    CLEAN_SHARE = 0.05  # excerpts with 40 dB SNR, so that clean speech is left alone
+    SPEED = (0.88, 1.14)  # resampling: other pitches and vocal tracts than the corpus has
+
+    def __init__(self, corpus: Corpus, size: int, seconds: float, hop: int, level: float, seed: int):
+        self.corpus = corpus
+        self.size = size
+        self.length = int(seconds * corpus.sample_rate)
+        self.hop = hop
+        self.level = level
+        self.seed = seed
+        self._labelled = _Pool(corpus.labelled)
+        self._unlabelled = _Pool(corpus.unlabelled)
+        self._speech = _Pool([*corpus.labelled, *corpus.unlabelled])
+        self._noise = _Pool(corpus.noise)
+
+    def draw(self, number: int) -> Batch:
+        """The batch of that number."""
+        rng = np.random.default_rng([self.seed, number])
+        examples = [self._example(rng) for _ in range(self.size)]
+        clean, noisy, labels = (torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True))
+        return Batch(clean, noisy, labels)
+
+    def _example(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        unlabelled = self._unlabelled and rng.random() < self.UNLABELLED_SHARE
+        recording = (self._unlabelled if unlabelled else self._labelled).choose(rng)
+        clean, labels = self._excerpt(rng, recording)
+        clean = mixing.equalise(rng, clean, 5.0)
+        noise = mixing.noises(rng, self._crop_noise, self._crop_speech, self.length)
+        snr = 40.0 if rng.random() < self.CLEAN_SHARE else rng.uniform(*self.SNR)
+        level = self.level + rng.uniform(-8.0, 8.0)
+        return *mixing.mix(clean, noise, recording.rms, snr, level), labels
+
+    def _excerpt(self, rng: np.random.Generator, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+        """A piece of a recording, half the time at another speed, and its labels."""
+        speed = rng.uniform(*self.SPEED) if rng.random() < 0.5 else 1.0
+        needed = int(np.ceil(self.length * speed)) + 1
+        start, samples = _cut(rng, recording.samples, needed)
+        if speed != 1.0:
+            samples = audio.resample(samples, speed * self.corpus.sample_rate, self.corpus.sample_rate)
+        frames = np.arange(self.length // self.hop + 1)
+        if recording.alignment is None:
+            return samples[: self.length], np.full(len(frames), UNLABELLED)
+        times = (start + frames * self.hop * speed) / self.corpus.sample_rate
+        return samples[: self.length], recording.alignment.at(times)
+
+    def _crop_speech(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        return _cut(rng, self._speech.choose(rng).samples, length)[1]
+
+    def _crop_noise(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        if not self._noise:
+            return mixing.coloured(rng, length)
+        # Clips may be mostly silent: look for a piece that is not.
+        for _ in range(5):
+            crop = _cut(rng, self._noise.choose(rng).samples, length)[1]
+            if mixing.rms(crop) > 1e-3:
+                return crop
+        return mixing.coloured(rng, length)
+
+
+class _Pool:
+    """Recordings to choose from, each with a chance in proportion to the square root of its length."""
+
+    def __init__(self, recordings: Sequence[Recording]):
+        self.recordings = recordings
+        self._cumulative = np.cumsum(np.sqrt([len(r.samples) for r in recordings]))
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def choose(self, rng: np.random.Generator) -> Recording:
+        place = np.searchsorted(self._cumulative, rng.uniform(0, self._cumulative[-1]), side="right")
+        return self.recordings[min(int(place), len(self.recordings) - 1)]
+
+
+def _cut(rng: np.random.Generator, samples: np.ndarray, length: int) -> tuple[int, np.ndarray]:
+    """Start and float32 samples of a random piece; zeros follow a recording that is too short."""
+    start = int(rng.integers(0, max(1, len(samples) - length + 1)))
+    piece = samples[start : start + length].astype(np.float32) / 32767
+    return start, np.pad(piece, (0, length - len(piece)))

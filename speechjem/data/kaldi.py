@@ -1,0 +1,115 @@
+"""Kaldi data directories: wav.scp, utt2spk and a phone alignment in CTM.
+
+Paths in wav.scp are relative to the directory that holds it. Pipes (entries that end in "|") are refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import phones
+from ..errors import InputError, UsageError
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Phones over time.
+
+    Attributes:
+        starts: start of each phone in seconds, ascending, shape (n,).
+        ends: end of each phone in seconds, shape (n,).
+        labels: index of each phone in `phones.PHONES`, shape (n,).
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    labels: np.ndarray
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """Labels at some times in seconds, shape of `times`; silence outside every phone."""
+        place = np.searchsorted(self.starts, times, side="right") - 1
+        inside = (place >= 0) & (times < self.ends[place.clip(0)])
+        return np.where(inside, self.labels[place.clip(0)], phones.index("SIL"))
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One entry of a data directory; `alignment` is None where the CTM does not have it."""
+
+    name: str
+    audio: Path
+    speaker: str
+    alignment: Alignment | None
+
+
+def read_directory(directory: Path) -> list[Utterance]:
+    """Read a data directory.
+
+    Args:
+        directory: has wav.scp, utt2spk and, for labelled speech, ali.ctm (Kaldi's CTM with phones).
+
+    Raises:
+        InputError: naming file and line, for anything missing or malformed.
+    """
+    speakers = dict(_pairs(directory / "utt2spk"))
+    alignments = read_ctm(directory / "ali.ctm") if (directory / "ali.ctm").exists() else {}
+    utterances = []
+    for name, location in _pairs(directory / "wav.scp"):
+        if location.endswith("|"):
+            raise InputError(f"{directory / 'wav.scp'}: {name} is a pipe; write the audio to a file first.")
+        if name not in speakers:
+            raise InputError(f"{directory / 'utt2spk'}: no speaker for {name}; add a line for it.")
+        utterances.append(Utterance(name, directory / location, speakers[name], alignments.get(name)))
+    return utterances
+
+
+def read_ctm(path: Path) -> dict[str, Alignment]:
+    """Phone alignments by utterance from a CTM: ``utterance channel start duration phone``."""
+    rows: dict[str, list[tuple[float, float, int]]] = {}
+    for number, fields in _lines(path):
+        try:
+            name, _, start, duration, phone = fields[:5]
+            begin, length = float(start), float(duration)
+            label = phones.index(phone)
+        except (ValueError, UsageError) as error:
+            raise InputError(
+                f"{path}:{number}: not 'utterance channel start duration phone' ({error})."
+            ) from error
+        if not (math.isfinite(begin) and math.isfinite(length) and begin >= 0 and length >= 0):
+            raise InputError(f"{path}:{number}: start and duration must be at least 0 seconds.")
+        rows.setdefault(name, []).append((begin, begin + length, label))
+    alignments = {}
+    for name, entries in rows.items():
+        starts, ends, labels = zip(*sorted(entries), strict=True)
+        alignments[name] = Alignment(np.array(starts), np.array(ends), np.array(labels))
+    return alignments
+
+
+def _pairs(path: Path) -> Iterator[tuple[str, str]]:
+    """Key and rest of every line; a key may come once only."""
+    seen = set()
+    for number, fields in _lines(path):
+        if len(fields) < 2:
+            raise InputError(f"{path}:{number}: expected a name and a value.")
+        if fields[0] in seen:
+            raise InputError(f"{path}:{number}: {fields[0]} is there twice; remove one of the lines.")
+        seen.add(fields[0])
+        yield fields[0], " ".join(fields[1:])
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of every line that is not empty."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"No such file: {path}; a data directory needs it.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text: {error}.") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, line.split()

@@ -1,0 +1,81 @@
+"""Trained descent: a few steps along the energy whose sizes, and whose energy, are trained to denoise.
+
+    x_{k+1} = x_k - a_k * grad E(x_k),    k = 0 .. K-1
+
+a_k is a positive size a mel bin, learnt with the network by differentiating through the steps. It is
+an extension of ours, not part of ST-JEM: the network stays a phone classifier, and the steps stay
+Langevin steps without noise on its energy. Unrolled energy minimisation has been trained before, for
+instance by Belanger et al., "End-to-end learning for structured prediction energy networks" (2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .errors import UsageError
+from .jem import JEM, energy_of
+
+
+@dataclass(frozen=True)
+class DescentConfig:
+    """Attributes: steps: number of trained steps K."""
+
+    steps: int = 3
+
+
+class Descent(nn.Module):
+    """The trained step sizes."""
+
+    def __init__(self, config: DescentConfig, bins: int):
+        super().__init__()
+        self.config = config
+        # Later steps start small: when training reaches them, they disturb little.
+        start = torch.full((config.steps, bins), 0.2)
+        start[0] = 1.0
+        self.log_size = nn.Parameter(start.log())
+
+    def check(self, count: int) -> None:
+        """Raise UsageError unless that many steps were trained."""
+        if not 1 <= count <= self.config.steps:
+            raise UsageError(
+                f"This model was trained for 1 to {self.config.steps} descent steps, not {count}; "
+                "choose a number in that range, or the mode 'prior'."
+            )
+
+    def steps(
+        self,
+        jem: JEM,
+        x: Tensor,
+        count: int,
+        scale: float = 1.0,
+        noise: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (x_{k+1}, logits of x_k) for each step, differentiable when gradients are enabled.
+
+        Args:
+            jem: the energy model.
+            x: normalised noisy frames, shape (batch, frames, bins).
+            count: number of steps, at most the number that was trained.
+            scale: multiplies every step size.
+            noise: standard deviation of normal noise added after each step; 0 in training.
+            generator: source of that noise, on the device of x.
+
+        Raises:
+            UsageError: if more steps are asked for than were trained.
+        """
+        self.check(count)
+        training = torch.is_grad_enabled()
+        for size in self.log_size[:count].exp():
+            with torch.enable_grad():
+                x = x if x.requires_grad else x.detach().requires_grad_()
+                logits = jem.logits(x)
+                (gradient,) = torch.autograd.grad(energy_of(logits).sum(), x, create_graph=training)
+            x = x - scale * size * gradient
+            if noise > 0:
+                x = x + noise * torch.randn(x.shape, device=x.device, generator=generator)
+            yield x, logits

@@ -1,0 +1,56 @@
+"""A classifier read as an energy model (Grathwohl et al., "Your classifier is secretly an energy based
+model and you should treat it like one", ICLR 2020, arXiv 1912.03263).
+
+With logits f(x)_t[c] for every frame t and class c:
+
+    log p(y | x)_t = log softmax f(x)_t
+    E(x)           = - sum_t logsumexp_c f(x)_t[c]
+    E(x, y)        = - sum_t f(x)_t[y_t]
+
+The energies are extensive: sums over frames, so that the gradient at a frame does not depend on the
+length of the recording.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class JEM(nn.Module):
+    """Joint energy model around any network that maps (batch, frames, bins) to (batch, frames, classes)."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def logits(self, x: Tensor) -> Tensor:
+        """f(x), shape (batch, frames, classes), in at least single precision."""
+        return self.network(x).float() if x.dtype != torch.float64 else self.network(x)
+
+    def log_posterior(self, x: Tensor) -> Tensor:
+        """log p(y | x) for every frame, shape (batch, frames, classes)."""
+        return self.logits(x).log_softmax(-1)
+
+    def energy(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """E(x), or E(x, y) when labels are given, shape (batch,).
+
+        Args:
+            x: normalised frames, shape (batch, frames, bins).
+            labels: class of every frame, shape (batch, frames), integers.
+        """
+        return energy_of(self.logits(x), labels)
+
+    def gradient(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Gradient of the energy with respect to x, shape of x; no graph is kept."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.energy(x, labels).sum(), x)
+        return gradient
+
+
+def energy_of(logits: Tensor, labels: Tensor | None = None) -> Tensor:
+    """The energy that belongs to logits already computed; shapes as in `JEM.energy`."""
+    if labels is None:
+        return -logits.logsumexp(-1).sum(-1)
+    return -logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1).sum(-1)

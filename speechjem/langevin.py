@@ -1,0 +1,196 @@
+"""Stochastic gradient Langevin dynamics on any energy, its adaptation, and the replay buffer.
+
+    g_k     = momentum * g_{k-1} + (1 - momentum) * clamp(-grad E(x_k))
+    x_{k+1} = x_k + a_k / 2 * g_k + sqrt(a_k) * noise * e_k,    e_k ~ N(0, 1),    a_k = step_size * decay^k
+
+With noise 1, no momentum and a small step this samples exp(-E) (Welling and Teh, ICML 2011). JEM and
+ST-JEM use far less noise than that (1 / noise is the paper's d), and clamp the gradient: a fast,
+short-run sampler whose samples are not exactly of that density.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Gradient = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LangevinConfig:
+    """Settings of the sampler.
+
+    Attributes:
+        steps: number of steps.
+        step_size: a, in squared units of x.
+        noise: standard deviation of the noise relative to sqrt(a); 1 is exact Langevin dynamics.
+        momentum: weight of the past in the average of the gradient.
+        decay: factor of the step size after every step.
+        clamp: bound on the absolute value of each gradient component; 0 means none.
+    """
+
+    steps: int = 20
+    step_size: float = 2.0
+    noise: float = 0.007
+    momentum: float = 0.1
+    decay: float = 1.0
+    clamp: float = 1.0
+
+
+def sgld(
+    gradient: Gradient, x: Tensor, config: LangevinConfig, generator: torch.Generator | None = None
+) -> Iterator[Tensor]:
+    """Yield the state of the chain after every step.
+
+    Args:
+        gradient: gradient of the energy with respect to x.
+        x: start of the chain, any shape; it is not changed.
+        config: settings of the sampler.
+        generator: source of the noise, on the device of x; not needed when noise is 0.
+    """
+    average = None
+    size = config.step_size
+    for _ in range(config.steps):
+        force = -gradient(x)
+        if config.clamp > 0:
+            force = force.clamp(-config.clamp, config.clamp)
+        average = force if average is None else config.momentum * average + (1 - config.momentum) * force
+        x = x + 0.5 * size * average
+        if config.noise > 0:
+            noise = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+            x = x + size**0.5 * config.noise * noise
+        size *= config.decay
+        yield x
+
+
+def sample(
+    gradient: Gradient, x: Tensor, config: LangevinConfig, generator: torch.Generator | None = None
+) -> Tensor:
+    """The last state of `sgld`."""
+    for x in sgld(gradient, x, config, generator):
+        pass
+    return x
+
+
+class Adaptation:
+    """Trial and error on one sampler setting at a time, while training (ST-JEM).
+
+    Every `period` calls, one of step size, noise, decay and momentum is tried at value * m, value and
+    value / m, one arm a call in turn; the arm whose samples reached the highest mean score is kept.
+    Every value stays within its bounds.
+    """
+
+    FACTORS = {"step_size": 0.9, "noise": 0.9, "decay": 0.995, "momentum": 0.95}
+    BOUNDS = {"step_size": 2.0, "noise": 2.0, "decay": 1.05, "momentum": 2.0}  # largest ratio to the start
+
+    def __init__(self, start: LangevinConfig, period: int = 33):
+        self.start = start
+        self.config = start
+        self.period = period
+        self.calls = 0
+        self.scores: list[float] = [0.0, 0.0, 0.0]
+
+    @property
+    def _name(self) -> str:
+        return list(self.FACTORS)[self.calls // self.period % len(self.FACTORS)]
+
+    def _arms(self) -> list[LangevinConfig]:
+        name = self._name
+        value, origin = getattr(self.config, name), getattr(self.start, name)
+        factor, bound = self.FACTORS[name], self.BOUNDS[name]
+        ceiling = min(origin * bound, 1.0) if name in ("decay", "momentum") else origin * bound
+        values = (value * factor, value, value / factor)
+        return [replace(self.config, **{name: min(max(v, origin / bound), ceiling)}) for v in values]
+
+    def propose(self) -> LangevinConfig:
+        """The settings to sample with now."""
+        return self._arms()[self.calls % 3]
+
+    def report(self, score: float) -> None:
+        """Tell how well the samples of the last proposal scored: their mean logsumexp."""
+        self.scores[self.calls % 3] += score
+        if (self.calls + 1) % self.period == 0:
+            best = max(range(3), key=lambda arm: self.scores[arm])
+            self.config = self._arms()[best]
+            self.scores = [0.0, 0.0, 0.0]
+        self.calls += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` needs to go on exactly here."""
+        return {"config": vars(self.config), "calls": self.calls, "scores": list(self.scores)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.config = LangevinConfig(**state["config"])
+        self.calls, self.scores = state["calls"], list(state["scores"])
+
+
+class ReplayBuffer:
+    """Chains that go on between the updates of a training, the same number of slots a class.
+
+    Args:
+        classes: number of classes.
+        slots: chains a class.
+        shape: shape of one chain, (frames, bins) for speech.
+        start: draws new chains: a function of (count, generator) to a tensor (count, *shape).
+        generator: source of all randomness in the buffer.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        slots: int,
+        shape: tuple[int, ...],
+        start: Callable[[int, torch.Generator], Tensor],
+        generator: torch.Generator,
+    ):
+        self.start = start
+        self.generator = generator
+        self.chains = start(classes * slots, generator).reshape(classes, slots, *shape)
+
+    def draw(self, labels: Tensor, restart: float) -> tuple[Tensor, Tensor]:
+        """Take one chain for every label; no slot is taken twice in one draw.
+
+        Args:
+            labels: classes wanted, shape (n,).
+            restart: probability that a chain starts anew.
+
+        Returns:
+            The chains, shape (n, *shape), and the slots to `put` them back to, shape (n,).
+
+        Raises:
+            ValueError: if a class is wanted more often than it has slots.
+        """
+        slots = torch.empty_like(labels)
+        for label in labels.unique():
+            wanted = (labels == label).nonzero()[:, 0]
+            if len(wanted) > self.chains.shape[1]:
+                raise ValueError(f"{len(wanted)} chains of one class wanted from {self.chains.shape[1]} slots.")
+            order = torch.randperm(self.chains.shape[1], generator=self.generator)
+            slots[wanted] = order[: len(wanted)]
+        chains = self.chains[labels, slots].clone()
+        renew = torch.rand(len(labels), generator=self.generator) < restart
+        chains[renew] = self.start(int(renew.sum()), self.generator)
+        return chains, slots
+
+    def put(self, labels: Tensor, slots: Tensor, chains: Tensor) -> None:
+        """Put chains back where `draw` found them."""
+        self.chains[labels, slots] = chains.detach().to(self.chains)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What `load_state_dict` needs to go on exactly here."""
+        return {"chains": self.chains, "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a saved state."""
+        self.chains = state["chains"].clone()
+        self.generator.set_state(state["generator"])
+
+
+def standard_normal(shape: tuple[int, ...]) -> Callable[[int, torch.Generator], Tensor]:
+    """Start of chains from N(0, 1), for normalised frames."""
+    return lambda count, generator: torch.randn((count, *shape), generator=generator)

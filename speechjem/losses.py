@@ -1,0 +1,105 @@
+"""Training losses: one function each, on logits or on frames.
+
+Notation: F has one row an example (a real or a sampled frame) and one column a class, F[i, y] = f(x_i)[y].
+Sources: JEM, Grathwohl et al. (arXiv 1912.03263); ST-JEM, Sustek et al. (arXiv 2303.04187); HDGE, Liu and
+Abbeel (arXiv 2007.09070); denoising score matching, Vincent (Neural Computation 23, 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .jem import JEM
+
+
+def label_given_example(real: Tensor, labels: Tensor) -> Tensor:
+    """L_y|x: cross-entropy over the classes, averaged over the real examples.
+
+    Args:
+        real: logits of the real examples, shape (n, classes).
+        labels: their classes, shape (n,).
+    """
+    return F.cross_entropy(real, labels)
+
+
+def example_given_label(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
+    """L_x|y of ST-JEM: cross-entropy over the *examples* of the batch, real and sampled, for each label.
+
+        -1/n sum_i ( F[i, y_i] - log( sum_k exp F[k, y_i] + sum_j exp S[j, y_i] ) )
+
+    For each class its gradient sums to zero over the examples, which balances positives and negatives.
+
+    Args:
+        real: logits of the real examples, shape (n, classes).
+        labels: their classes, shape (n,).
+        sampled: logits of the SGLD samples, shape (m, classes); m may be 0 (HDGE).
+    """
+    normaliser = torch.cat([real, sampled]).logsumexp(0)
+    return (normaliser[labels] - real.gather(1, labels[:, None])[:, 0]).mean()
+
+
+def st_jem(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
+    """ST-JEM: L_y|x + L_x|y. log p(y|x) + log p(x|y) = log p(x, y) + pointwise mutual information of x and y."""
+    return label_given_example(real, labels) + example_given_label(real, labels, sampled)
+
+
+def hdge(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
+    """HDGE: as ST-JEM, but the other real examples of the batch are the only negatives."""
+    return st_jem(real, labels, sampled[:0])
+
+
+def joint(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
+    """ST-JEM without its mutual-information term: one softmax over examples x classes, log p(x, y)."""
+    normaliser = torch.cat([real, sampled]).flatten().logsumexp(0)
+    return (normaliser - real.gather(1, labels[:, None])[:, 0]).mean()
+
+
+def plain_jem(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
+    """Plain JEM: L_y|x + mean E(real) - mean E(sampled), with E = -logsumexp over the classes."""
+    return label_given_example(real, labels) - real.logsumexp(1).mean() + sampled.logsumexp(1).mean()
+
+
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+OBJECTIVES: dict[str, Objective] = {"st-jem": st_jem, "jem": plain_jem, "hdge": hdge, "joint": joint}
+
+
+def denoising_score_matching(jem: JEM, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """Extension: the energy gradient at a noisy point shall point back to the clean one.
+
+        mean | sigma * grad log p(x + sigma * noise) + noise |^2
+
+    Args:
+        jem: the energy model; log p = -E up to a constant.
+        x: clean frames, shape (batch, frames, bins).
+        sigma: noise levels, shape (batch, 1, 1).
+        noise: standard normal, shape of x.
+    """
+    noisy = (x + sigma * noise).requires_grad_()
+    (gradient,) = torch.autograd.grad(jem.energy(noisy).sum(), noisy, create_graph=True)
+    return (noise - sigma * gradient).square().mean()
+
+
+def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor) -> Tensor:
+    """Distance of a noisy spectrum with a real gain from the clean spectrum (for the trained descent).
+
+    The compressed magnitudes (power 0.3) follow loudness (Ephrat et al. 2018; Braun and Tashev 2021,
+    arXiv 2009.12286): a part of 0.7 compares magnitudes, 0.3 the complex values, so that the gain falls
+    where the noisy phase is wrong. The last term, noise over speech energy, is the SNR of the result.
+
+    Args:
+        gain: real gain between 0 and 1, shape (batch, frames, frequencies).
+        noisy, clean: complex spectra of that shape.
+    """
+    estimate = gain * noisy
+    floor = 1e-6  # keeps the derivative of |.|^0.3 finite
+    power_e, power_c = (z.real.square() + z.imag.square() + floor for z in (estimate, clean))
+    magnitude_e, magnitude_c = power_e**0.15, power_c**0.15
+    cosine = (estimate * clean.conj()).real / (power_e * power_c).sqrt()
+    magnitude = (magnitude_e - magnitude_c).square()
+    complex_ = magnitude + 2 * magnitude_e * magnitude_c * (1 - cosine)
+    error = (power_e + power_c - 2 * cosine * (power_e * power_c).sqrt()).sum((1, 2)) / power_c.sum((1, 2))
+    return 8 * (0.7 * magnitude.mean() + 0.3 * complex_.mean()) + error.clamp_max(4).mean()

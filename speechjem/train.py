@@ -1,0 +1,534 @@
+"""Training: one loop that can be read from top to bottom.
+
+An update draws a batch of clean and noisy excerpts and adds four losses, all on one network:
+
+- cross-entropy of the phones of the clean frames (and, lightly, of the noisy ones),
+- the energy objective (ST-JEM by default) on short chunks of real frames against SGLD samples,
+- the spectral loss of the trained descent from the noisy to the clean frames,
+- a light squared error of every step's log-mel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from . import checkpoint, evaluate
+from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
+from .errors import DivergenceError, InputError, ModelError, UsageError
+from .jem import energy_of
+from .langevin import Adaptation, LangevinConfig, ReplayBuffer, sample, standard_normal
+from .losses import OBJECTIVES, spectral_gain
+from .model import ModelConfig, SpeechModel
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the recordings are; relative paths are relative to the working directory.
+
+    Attributes:
+        labelled: Kaldi data directory with ali.ctm.
+        unlabelled: folder of more clean speech, or null.
+        noise: folder of noise, or null for synthetic noise only.
+        held_out_speakers: speakers of `labelled` to measure on.
+    """
+
+    labelled: str | None = None
+    unlabelled: str | None = None
+    noise: str | None = None
+    held_out_speakers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EnergyConfig:
+    """The energy objective and its negatives.
+
+    Attributes:
+        objective: one of `losses.OBJECTIVES`.
+        weight: of the objective in the sum of losses; 0 leaves it and its sampling out.
+        frames: length of a chain and of a chunk of real frames.
+        stride: every so many frames of a chunk are examples of the batch.
+        chunks: chunks of real frames an update.
+        chains: SGLD chains an update.
+        unconditional: share of chains that follow E(x) instead of E(x, y).
+        slots: chains a class in the replay buffer.
+        restart: probability that a chain starts anew from N(0, 1).
+        langevin: sampler settings.
+        adapt: try other sampler settings while training (`langevin.Adaptation`).
+    """
+
+    objective: str = "st-jem"
+    weight: float = 1.0
+    frames: int = 32
+    stride: int = 4
+    chunks: int = 24
+    chains: int = 8
+    unconditional: float = 0.1
+    slots: int = 32
+    restart: float = 0.05
+    langevin: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10))
+    adapt: bool = True
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of a training.
+
+    Attributes:
+        updates: number of updates.
+        batch: excerpts an update.
+        seconds: length of an excerpt.
+        learning_rate: peak of AdamW's rate, reached after `warmup` updates, falling as a cosine.
+        clip: bound on the norm of the gradient.
+        ema: decay of the averaged weights, which are the ones that ship.
+        classify: weight of the cross-entropy on clean excerpts.
+        classify_noisy: weight of the cross-entropy on the frames along the descent.
+        denoise: weight of the descent's spectral loss; 0 trains no descent.
+        log_mel: weight of the squared error of each step's normalised log-mel.
+        descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
+        logit_limit: largest |logit| that counts as healthy.
+        log_every, validate_every, save_every: in updates.
+        precision: 'auto' (bfloat16 where the CPU multiplies it natively), 'bfloat16' or 'float32'.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    energy: EnergyConfig = field(default_factory=EnergyConfig)
+    updates: int = 12000
+    batch: int = 8
+    seconds: float = 2.0
+    learning_rate: float = 1e-3
+    warmup: int = 300
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    classify: float = 1.0
+    classify_noisy: float = 0.1
+    denoise: float = 1.0
+    log_mel: float = 0.1
+    descent_schedule: tuple[float, ...] = (0.35, 0.7)
+    logit_limit: float = 1000.0
+    log_every: int = 20
+    validate_every: int = 1000
+    save_every: int = 500
+    seed: int = 0
+    precision: str = "auto"
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read a training configuration (YAML).
+
+    Raises:
+        InputError: if the file is missing, not YAML, or has unknown or impossible settings.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise ValueError("it is not a mapping of settings")
+        config = checkpoint.from_dict(TrainConfig, content)
+    except FileNotFoundError as error:
+        raise InputError(f"No such file: {path}. Give the path of a training configuration.") from error
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} is not a training configuration: {' '.join(str(error).split())}.") from error
+    if config.energy.objective not in OBJECTIVES:
+        raise InputError(
+            f"{path}: there is no objective {config.energy.objective!r}; choose from: {', '.join(OBJECTIVES)}."
+        )
+    return config
+
+
+class Trainer:
+    """Everything that changes while training, and one update of it.
+
+    Args:
+        config: settings.
+        corpus: recordings.
+    """
+
+    def __init__(self, config: TrainConfig, corpus: Corpus):
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.model = SpeechModel(config.model)
+        fbank = config.model.fbank
+        self.batches = Batches(corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed)
+        self._measure_features()
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        self.generator = torch.Generator().manual_seed(config.seed)
+        shape = (config.energy.frames, fbank.bins)
+        self.buffer = ReplayBuffer(
+            len(config.model.phones), config.energy.slots, shape, standard_normal(shape), self.generator
+        )
+        self.adaptation = Adaptation(config.energy.langevin)
+        self.update = 0
+        self.bfloat16 = _use_bfloat16(config.precision)
+
+    def _measure_features(self) -> None:
+        """Set the mean and the standard deviation of each mel bin from clean excerpts."""
+        fbank = self.model.fbank
+        excerpts = torch.cat([self.batches.draw(number).clean for number in range(32)])
+        frames = fbank.log_mel(fbank.stft(excerpts)).flatten(0, 1)
+        fbank.mean.copy_(frames.mean(0))
+        fbank.std.copy_(frames.std(0))
+
+    def step(self) -> dict[str, float]:
+        """One update; returns its metrics.
+
+        Raises:
+            DivergenceError: if a loss, a gradient or a logit leaves the healthy range.
+        """
+        self._set_learning_rate()
+        batch = self.batches.draw(self.update)
+        with self._autocast():
+            losses, metrics = self._losses(batch)
+        loss = torch.stack(list(losses.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        metrics |= {name: value.item() for name, value in losses.items()}
+        metrics |= {"loss": loss.item(), "gradient_norm": norm.item()}
+        self._guard(metrics)
+        self.optimiser.step()
+        self.average.update_parameters(self.model)
+        self.update += 1
+        return metrics
+
+    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Weighted losses by name, and what is worth logging beside them."""
+        config, fbank = self.config, self.model.fbank
+        with torch.autocast("cpu", enabled=False):
+            clean, noisy = fbank.stft(batch.clean), fbank.stft(batch.noisy)
+            x_clean, x_noisy = (fbank.normalise(fbank.log_mel(s)) for s in (clean, noisy))
+        logits = self.model.jem.logits(x_clean)
+        losses = {"loss_classify": config.classify * _cross_entropy(logits, batch.labels)}
+        metrics = {"accuracy": _accuracy(logits, batch.labels), "max_logit": logits.abs().max().item()}
+        if config.energy.weight > 0:
+            loss, more = self._energy_loss(x_clean, batch.labels)
+            losses["loss_energy"] = config.energy.weight * loss
+            metrics |= more
+            metrics["max_logit"] = max(metrics["max_logit"], more["max_logit_energy"])
+        if config.denoise > 0:
+            losses |= self._denoise_losses(x_noisy, x_clean, noisy, clean, batch.labels)
+        return losses, metrics
+
+    def _energy_loss(self, x: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """The energy objective on chunks of real frames and on samples of the same length."""
+        energy = self.config.energy
+        chunks, chunk_labels = self._chunks(x, labels)
+        sampled = self._sample(chunk_labels)
+        stride = slice(energy.stride // 2, None, energy.stride)
+        logits = self.model.jem.logits(torch.cat([chunks, sampled]))[:, stride]
+        real, fake = logits[: len(chunks)].flatten(0, 1), logits[len(chunks) :].flatten(0, 1)
+        loss = OBJECTIVES[energy.objective](real, chunk_labels[:, stride].flatten(), fake)
+        gap = (real.logsumexp(-1).mean() - fake.logsumexp(-1).mean()).item()
+        return loss, {"energy_gap": gap, "max_logit_energy": logits.abs().max().item()}
+
+    def _chunks(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Random short pieces of the labelled excerpts."""
+        energy = self.config.energy
+        rows = (labels != UNLABELLED).all(1).nonzero()[:, 0]
+        if not len(rows):  # a batch without labels: take silence's place in a chunk of zeros
+            raise InputError("A batch has no labelled excerpt; use a larger batch.")
+        rows = rows[torch.randint(len(rows), (energy.chunks,), generator=self.generator)]
+        last = x.shape[1] - energy.frames
+        starts = torch.randint(last + 1, (energy.chunks, 1), generator=self.generator)
+        places = starts + torch.arange(energy.frames)
+        return x[rows[:, None], places], labels[rows[:, None], places]
+
+    def _sample(self, real_labels: Tensor) -> Tensor:
+        """SGLD negatives of classes drawn from the real labels, from and back to the replay buffer."""
+        energy = self.config.energy
+        flat = real_labels.flatten()
+        labels = flat[torch.randperm(len(flat), generator=self.generator)[: energy.chains]]
+        chains, slots = self.buffer.draw(labels, energy.restart)
+        conditional = torch.rand(len(labels), generator=self.generator) >= energy.unconditional
+        frame_labels = labels[:, None].expand(-1, energy.frames)
+        jem = self.model.jem
+
+        def gradient(x: Tensor) -> Tensor:
+            with torch.enable_grad():
+                x = x.detach().requires_grad_()
+                logits = jem.logits(x)
+                total = torch.where(conditional, energy_of(logits, frame_labels), energy_of(logits)).sum()
+                return torch.autograd.grad(total, x)[0]
+
+        settings = self.adaptation.propose() if energy.adapt else energy.langevin
+        sampled = sample(gradient, chains, settings, self.generator)
+        if energy.adapt:
+            with torch.no_grad():
+                self.adaptation.report(jem.logits(sampled).logsumexp(-1).mean().item())
+        self.buffer.put(labels, slots, sampled)
+        return sampled
+
+    def _denoise_losses(
+        self, x_noisy: Tensor, x_clean: Tensor, noisy: Tensor, clean: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
+        config = self.config
+        share = self.update / config.updates
+        count = min(1 + sum(share >= s for s in config.descent_schedule), config.model.descent.steps)
+        errors, entropies = [], []
+        x = x_noisy
+        for x, logits in self.model.descent.steps(self.model.jem, x_noisy, count):
+            errors.append((x.float() - x_clean).square().mean())
+            entropies.append(_cross_entropy(logits, labels))
+        with torch.autocast("cpu", enabled=False):
+            gain = self.model.gain(x.float(), x_noisy)
+            spectral = spectral_gain(gain, noisy, clean)
+        return {
+            "loss_denoise": config.denoise * spectral,
+            "loss_log_mel": config.log_mel * torch.stack(errors).mean(),
+            "loss_classify_noisy": config.classify_noisy * torch.stack(entropies).mean(),
+        }
+
+    def _set_learning_rate(self) -> None:
+        config = self.config
+        warm = min(1.0, (self.update + 1) / config.warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.update / config.updates)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.learning_rate * warm * (0.01 + 0.99 * cosine)
+
+    def _guard(self, metrics: dict[str, float]) -> None:
+        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if bad or metrics["max_logit"] > self.config.logit_limit:
+            reason = f"{bad[0]} is not finite" if bad else f"max |logit| is {metrics['max_logit']:.0f}"
+            raise DivergenceError(
+                f"Training diverged at update {self.update}: {reason}. The last good checkpoint is kept; "
+                "lower the learning rate or the SGLD step size, or use the objective st-jem."
+            )
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
+
+    def shipped(self) -> SpeechModel:
+        """The averaged model, for evaluation and for saving."""
+        model: SpeechModel = self.average.module
+        return model.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state, for an exact resume."""
+        return {
+            "config": json.dumps(asdict(self.config)),
+            "update": self.update,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "buffer": self.buffer.state_dict(),
+            "adaptation": self.adaptation.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            UsageError: if the state belongs to another configuration.
+        """
+        if state["config"] != json.dumps(asdict(self.config)):
+            raise UsageError(
+                "The checkpoint belongs to another configuration; choose another output folder, "
+                "or train with the settings in its config.json."
+            )
+        self.update = state["update"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.buffer.load_state_dict(state["buffer"])
+        self.adaptation.load_state_dict(state["adaptation"])
+
+
+def train(config: TrainConfig, out: Path, *, corpus: Corpus | None = None, progress: bool = True) -> SpeechModel:
+    """Train, or go on with a training that was interrupted.
+
+    Writes to `out`: config.json, checkpoint.pt (the whole state), train.jsonl, TensorBoard events, and
+    model/, the model folder with the averaged weights. SIGINT and SIGTERM end it after the current update
+    with the state saved.
+
+    Args:
+        config: settings; `config.data` says where the recordings are.
+        out: folder of this training; when it has a checkpoint of the same settings, training goes on.
+        corpus: recordings already in memory, instead of `config.data`.
+        progress: draw a live progress bar on stderr.
+
+    Returns:
+        The averaged model.
+
+    Raises:
+        DivergenceError: when training cannot go on; checkpoint.pt is the last good state.
+        InputError: if the data cannot be used.
+    """
+    if corpus is None:
+        corpus = _load_data(config)
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(config, corpus)
+    _resume(trainer, out)
+    probe = evaluate.DenoiseProbe(corpus) if corpus.held_out and config.denoise > 0 else None
+    with _Log(out, trainer, progress) as log, _stop_on_signal() as stop:
+        while trainer.update < config.updates and not stop:
+            try:
+                metrics = trainer.step()
+            except DivergenceError:
+                log.row({"diverged": True})
+                raise
+            if trainer.update % config.log_every == 0:
+                log.row(metrics)
+            if trainer.update % config.validate_every == 0 and corpus.held_out:
+                log.row(_validate(trainer.shipped(), corpus, probe))
+            if trainer.update % config.save_every == 0:
+                _save(trainer, out)
+    _save(trainer, out)
+    return trainer.shipped()
+
+
+def _load_data(config: TrainConfig) -> Corpus:
+    data = config.data
+    if data.labelled is None:
+        raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the configuration.")
+    return load_corpus(
+        Path(data.labelled),
+        Path(data.unlabelled) if data.unlabelled else None,
+        Path(data.noise) if data.noise else None,
+        data.held_out_speakers,
+        config.model.fbank.sample_rate,
+    )
+
+
+def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe | None) -> dict[str, float]:
+    counts = evaluate.confusion(model, corpus.held_out[:: max(1, len(corpus.held_out) // 40)])
+    scores = {"held_out_accuracy": evaluate.accuracy(counts)}
+    return scores | (probe.scores(model) if probe else {})
+
+
+def _save(trainer: Trainer, out: Path) -> None:
+    checkpoint.replace_file(out / "checkpoint.pt", lambda path: torch.save(trainer.state_dict(), path))
+    checkpoint.save(trainer.shipped(), out / "model")
+
+
+def _resume(trainer: Trainer, out: Path) -> None:
+    path = out / "checkpoint.pt"
+    if not path.exists():
+        text = json.dumps(asdict(trainer.config), indent=2) + "\n"
+        checkpoint.replace_file(out / "config.json", lambda path: path.write_text(text))
+        return
+    try:
+        state = torch.load(path, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ModelError(f"{path} cannot be read ({error}); remove it to start anew.") from error
+    trainer.load_state_dict(state)
+
+
+class _Log:
+    """train.jsonl, TensorBoard and the progress bar of a training."""
+
+    def __init__(self, out: Path, trainer: Trainer, progress: bool):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.trainer = trainer
+        self.path = out / "train.jsonl"
+        self._drop_rows_after(trainer.update)
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=trainer.update)
+        self.bar = Progress(
+            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+            console=Console(stderr=True), disable=not progress,
+        )
+        self.task = self.bar.add_task("", total=trainer.config.updates, completed=trainer.update)
+        self.clock, self.clock_update = time.monotonic(), trainer.update
+
+    def _drop_rows_after(self, update: int) -> None:
+        """Rows written after the checkpoint will be written again."""
+        if self.path.exists():
+            rows = [json.loads(line) for line in self.path.read_text().splitlines()]
+            text = "".join(json.dumps(row) + "\n" for row in rows if row["update"] <= update and "diverged" not in row)
+            checkpoint.replace_file(self.path, lambda path: path.write_text(text))
+
+    def __enter__(self) -> _Log:
+        self.file = self.path.open("a")
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+        self.board.close()
+        self.file.close()
+
+    def row(self, metrics: dict[str, Any]) -> None:
+        """Write one row everywhere."""
+        update = self.trainer.update
+        if "loss" in metrics:
+            now = time.monotonic()
+            metrics["updates_per_second"] = (update - self.clock_update) / (now - self.clock)
+            self.clock, self.clock_update = now, update
+            self.bar.update(
+                self.task,
+                completed=update,
+                description=" ".join(
+                    f"{name} {metrics[key]:.3f}"
+                    for name, key in (
+                        ("loss", "loss"), ("accuracy", "accuracy"), ("energy gap", "energy_gap"),
+                        ("updates/s", "updates_per_second"),
+                    )
+                    if key in metrics
+                ),
+            )
+        self.file.write(json.dumps({"update": update, **metrics}) + "\n")
+        self.file.flush()
+        for name, value in metrics.items():
+            self.board.add_scalar(name, value, update)
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """A list that is empty until SIGINT or SIGTERM arrives."""
+    received: list[int] = []
+
+    def handler(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old)
+
+
+def _use_bfloat16(precision: str) -> bool:
+    if precision not in ("auto", "bfloat16", "float32"):
+        raise UsageError(f"There is no precision {precision!r}; choose from: auto, bfloat16, float32.")
+    if precision == "auto":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return precision == "bfloat16"
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy over the labelled frames; 0 if there are none."""
+    total = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=UNLABELLED, reduction="sum")
+    return total / (labels != UNLABELLED).sum().clamp_min(1)
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    known = labels != UNLABELLED
+    return ((logits.argmax(-1) == labels) & known).sum().item() / max(1, int(known.sum()))
+
+
+def with_data(config: TrainConfig, **paths: str | None) -> TrainConfig:
+    """The configuration with some paths of its data replaced; None leaves one as it is."""
+    given = {name: path for name, path in paths.items() if path is not None}
+    return replace(config, data=replace(config.data, **given))
