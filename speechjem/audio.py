@@ -134,10 +134,8 @@ def write(
             the folder cannot be written to.
     """
     path = Path(path)
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(f"Cannot write {path}; use one of the suffixes {' '.join(SUFFIXES)}.")
-    _check_target(path, force)
+    check_target(path, force)
+    kind = _FORMATS[path.suffix.lower()]
     if not np.isfinite(samples).all():
         raise InputError(f"Cannot write NaN or infinite samples to {path}; check what made them.")
     subtype = _subtype(path, kind, subtype)
@@ -228,7 +226,10 @@ def _encode(path: Path, samples: np.ndarray, sample_rate: int, kind: str, subtyp
             file.write(frames[start : start + _WRITE_FRAMES])
 
 
-def _check_target(path: Path, force: bool) -> None:
+def check_target(path: Path, force: bool) -> None:
+    """Raise InputError if `write` would refuse the path; for asking before a long computation."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"Cannot write {path}; use one of the suffixes {' '.join(SUFFIXES)}.")
     if os.path.isdir(path):
         raise InputError(f"{path} is a folder; name a file to write.")
     if os.path.exists(path) and not force:

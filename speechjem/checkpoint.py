@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import typing
@@ -63,11 +64,31 @@ def read_config(folder: Path) -> ModelConfig:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); get the model again.") from error
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise ModelError(f"{path} does not describe a {FORMAT}; choose a folder that 'speechjem train' wrote.")
+        raise ModelError(
+            f"{path} does not describe a {FORMAT}; choose a folder that 'speechjem train' wrote."
+        )
     try:
         return from_dict(ModelConfig, content)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{path}: {error}; get the model again.") from error
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Facts about a model folder for a reader: where, how big, its checksum, and its settings.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    model = load(folder)
+    path = folder / "model.safetensors"
+    return {
+        "folder": str(folder),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "context_seconds": model.config.network.context * model.fbank.frame_seconds,
+        **dataclasses.asdict(model.config),
+    }
 
 
 def from_dict(kind: type[T], content: dict[str, Any]) -> T:
@@ -109,7 +130,9 @@ def _load_weights(model: SpeechModel, path: Path) -> None:
         raise ModelError(f"No such file: {path}; get the model again.") from error
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise ModelError(f"{path} does not hold the weights of this model ({reason}); get it again.") from error
+        raise ModelError(
+            f"{path} does not hold the weights of this model ({reason}); get it again."
+        ) from error
     if not all(tensor.isfinite().all() for tensor in weights.values()):
         raise ModelError(f"{path} has weights that are not finite; get the model again.")
 

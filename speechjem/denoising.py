@@ -6,8 +6,6 @@ ST-JEM (Sustek et al., arXiv 2303.04187). The waveform keeps the noisy phase.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -15,13 +13,13 @@ import torch
 from torch import Tensor
 
 from . import audio, checkpoint
+from .blocks import in_blocks
 from .device import choose_device
 from .errors import InputError, UsageError
-from .langevin import sample
+from .langevin import sample, with_given
 from .model import SpeechModel
 
 MODES = ("descent", "prior")
-BLOCK = 3000  # frames worked on at once; bounds memory on long recordings
 Samples = TypeVar("Samples", np.ndarray, Tensor)
 
 
@@ -64,8 +62,7 @@ class Denoiser:
         _check(self.mode, steps, step_size, noise, strength)
         if self.mode == "prior":
             prior = self.model.config.denoise_prior
-            given = {"steps": steps, "step_size": step_size, "noise": noise}
-            self.sampler = replace(prior, **{k: v for k, v in given.items() if v is not None})
+            self.sampler = with_given(prior, steps=steps, step_size=step_size, noise=noise)
         else:
             self.steps = self.model.config.descent.steps if steps is None else steps
             self.scale = 1.0 if step_size is None else step_size
@@ -146,7 +143,9 @@ class Denoiser:
         generator = torch.Generator(self.device).manual_seed(self.seed)
         if self.mode == "prior":
             # Autograd through whole chains is not needed: each step takes its own gradient.
-            return _in_blocks(lambda x: sample(self.model.jem.gradient, x, self.sampler, generator), noisy, 400)
+            return in_blocks(
+                lambda x: sample(self.model.jem.gradient, x, self.sampler, generator), noisy, 400
+            )
 
         def descend(x: Tensor) -> Tensor:
             with torch.no_grad():
@@ -157,7 +156,7 @@ class Denoiser:
             return x.detach()
 
         # A step's gradient reaches two contexts to either side.
-        return _in_blocks(descend, noisy, 2 * self.steps * self.model.config.network.context)
+        return in_blocks(descend, noisy, 2 * self.steps * self.model.config.network.context)
 
 
 def denoise(samples: Samples, sample_rate: int, **settings: object) -> Samples:
@@ -182,19 +181,6 @@ def _check(
             raise UsageError(f"The {name} must be a number of at least 0, not {value}.")
     if not 0 <= strength <= 1:
         raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
-
-
-def _in_blocks(work: Callable[[Tensor], Tensor], frames: Tensor, context: int) -> Tensor:
-    """Apply `work` to blocks with that many frames of context on both sides, and put them together."""
-    total = frames.shape[1]
-    if total <= BLOCK + 2 * context:
-        return work(frames)
-    parts = []
-    for start in range(0, total, BLOCK):
-        left = min(start, context)
-        block = work(frames[:, start - left : start + BLOCK + context])
-        parts.append(block[:, left : left + min(BLOCK, total - start)])
-    return torch.cat(parts, 1)
 
 
 def _fit(x: np.ndarray, samples: int) -> np.ndarray:

@@ -10,12 +10,16 @@ short-run sampler whose samples are not exactly of that density.
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .errors import UsageError
 
 Gradient = Callable[[Tensor], Tensor]
 
@@ -39,6 +43,21 @@ class LangevinConfig:
     momentum: float = 0.1
     decay: float = 1.0
     clamp: float = 1.0
+
+
+def with_given(config: LangevinConfig, **settings: float | None) -> LangevinConfig:
+    """The settings with those replaced that are given; None leaves one as it is.
+
+    Raises:
+        UsageError: for a value that is negative or not finite, or for no steps.
+    """
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    for name, value in given.items():
+        if not 0 <= value < math.inf:
+            raise UsageError(f"The {name.replace('_', ' ')} must be a number of at least 0, not {value}.")
+    if given.get("steps") == 0:
+        raise UsageError("At least 1 step is needed.")
+    return replace(config, **given)
 
 
 def sgld(
@@ -71,9 +90,7 @@ def sample(
     gradient: Gradient, x: Tensor, config: LangevinConfig, generator: torch.Generator | None = None
 ) -> Tensor:
     """The last state of `sgld`."""
-    for x in sgld(gradient, x, config, generator):
-        pass
-    return x
+    return deque(sgld(gradient, x, config, generator), maxlen=1).pop()
 
 
 class Adaptation:
@@ -169,7 +186,9 @@ class ReplayBuffer:
         for label in labels.unique():
             wanted = (labels == label).nonzero()[:, 0]
             if len(wanted) > self.chains.shape[1]:
-                raise ValueError(f"{len(wanted)} chains of one class wanted from {self.chains.shape[1]} slots.")
+                raise ValueError(
+                    f"{len(wanted)} chains of one class wanted from {self.chains.shape[1]} slots."
+                )
             order = torch.randperm(self.chains.shape[1], generator=self.generator)
             slots[wanted] = order[: len(wanted)]
         chains = self.chains[labels, slots].clone()

@@ -43,7 +43,10 @@ def example_given_label(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor
 
 
 def st_jem(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
-    """ST-JEM: L_y|x + L_x|y. log p(y|x) + log p(x|y) = log p(x, y) + pointwise mutual information of x and y."""
+    """ST-JEM: L_y|x + L_x|y.
+
+    log p(y|x) + log p(x|y) = log p(x, y) + pointwise mutual information of x and y.
+    """
     return label_given_example(real, labels) + example_given_label(real, labels, sampled)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -144,10 +144,12 @@ def read_config(path: Path) -> TrainConfig:
     except FileNotFoundError as error:
         raise InputError(f"No such file: {path}. Give the path of a training configuration.") from error
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} is not a training configuration: {' '.join(str(error).split())}.") from error
+        raise InputError(
+            f"{path} is not a training configuration: {' '.join(str(error).split())}."
+        ) from error
     if config.energy.objective not in OBJECTIVES:
         raise InputError(
-            f"{path}: there is no objective {config.energy.objective!r}; choose from: {', '.join(OBJECTIVES)}."
+            f"{path}: there is no objective {config.energy.objective!r}; choose from {', '.join(OBJECTIVES)}."
         )
     return config
 
@@ -318,8 +320,7 @@ class Trainer:
 
     def shipped(self) -> SpeechModel:
         """The averaged model, for evaluation and for saving."""
-        model: SpeechModel = self.average.module
-        return model.eval()
+        return cast(SpeechModel, self.average.module).eval()
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state, for an exact resume."""
@@ -352,7 +353,9 @@ class Trainer:
         self.adaptation.load_state_dict(state["adaptation"])
 
 
-def train(config: TrainConfig, out: Path, *, corpus: Corpus | None = None, progress: bool = True) -> SpeechModel:
+def train(
+    config: TrainConfig, out: Path, *, corpus: Corpus | None = None, progress: bool = True
+) -> SpeechModel:
     """Train, or go on with a training that was interrupted.
 
     Writes to `out`: config.json, checkpoint.pt (the whole state), train.jsonl, TensorBoard events, and
@@ -398,7 +401,7 @@ def train(config: TrainConfig, out: Path, *, corpus: Corpus | None = None, progr
 def _load_data(config: TrainConfig) -> Corpus:
     data = config.data
     if data.labelled is None:
-        raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the configuration.")
+        raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the settings.")
     return load_corpus(
         Path(data.labelled),
         Path(data.unlabelled) if data.unlabelled else None,
@@ -445,8 +448,12 @@ class _Log:
         self._drop_rows_after(trainer.update)
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=trainer.update)
         self.bar = Progress(
-            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-            console=Console(stderr=True), disable=not progress,
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+            disable=not progress,
         )
         self.task = self.bar.add_task("", total=trainer.config.updates, completed=trainer.update)
         self.clock, self.clock_update = time.monotonic(), trainer.update
@@ -455,7 +462,8 @@ class _Log:
         """Rows written after the checkpoint will be written again."""
         if self.path.exists():
             rows = [json.loads(line) for line in self.path.read_text().splitlines()]
-            text = "".join(json.dumps(row) + "\n" for row in rows if row["update"] <= update and "diverged" not in row)
+            kept = [row for row in rows if row["update"] <= update and "diverged" not in row]
+            text = "".join(json.dumps(row) + "\n" for row in kept)
             checkpoint.replace_file(self.path, lambda path: path.write_text(text))
 
     def __enter__(self) -> _Log:
@@ -481,7 +489,9 @@ class _Log:
                 description=" ".join(
                     f"{name} {metrics[key]:.3f}"
                     for name, key in (
-                        ("loss", "loss"), ("accuracy", "accuracy"), ("energy gap", "energy_gap"),
+                        ("loss", "loss"),
+                        ("accuracy", "accuracy"),
+                        ("energy gap", "energy_gap"),
                         ("updates/s", "updates_per_second"),
                     )
                     if key in metrics
@@ -530,5 +540,5 @@ def _accuracy(logits: Tensor, labels: Tensor) -> float:
 
 def with_data(config: TrainConfig, **paths: str | None) -> TrainConfig:
     """The configuration with some paths of its data replaced; None leaves one as it is."""
-    given = {name: path for name, path in paths.items() if path is not None}
+    given: dict[str, Any] = {name: path for name, path in paths.items() if path is not None}
     return replace(config, data=replace(config.data, **given))

@@ -1,0 +1,108 @@
+"""Classification: phones over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from . import audio, checkpoint
+from .blocks import in_blocks
+from .device import choose_device
+from .errors import InputError
+from .model import SpeechModel
+
+# A phone lasts 80 ms on average in LibriSpeech's alignments; the transition model says no more than that.
+MEAN_SECONDS = 0.08
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A phone in time.
+
+    Attributes:
+        start, duration: in seconds.
+        phone: ARPAbet name.
+        probability: mean posterior of the phone over its frames.
+    """
+
+    start: float
+    duration: float
+    phone: str
+    probability: float
+
+
+class Classifier:
+    """Says which phones a recording has, and when.
+
+    Args:
+        model: a loaded model, or the path of a model folder; the shipped model by default.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
+    """
+
+    def __init__(self, model: SpeechModel | str | None = None, *, device: str = "auto"):
+        self.device = choose_device(device)
+        self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
+
+    def posteriors(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """p(phone | frame), shape (frames, phones); a frame every 10 ms.
+
+        Args:
+            samples: shape (samples,) or (channels, samples); channels are averaged.
+            sample_rate: in Hz.
+
+        Raises:
+            InputError: if there are no samples, or some are not finite.
+        """
+        samples = np.asarray(samples, np.float32)
+        if samples.ndim not in (1, 2) or samples.size == 0 or not np.isfinite(samples).all():
+            raise InputError("Phones need finite samples of shape (samples,) or (channels, samples).")
+        rate = self.model.config.fbank.sample_rate
+        waveform = torch.from_numpy(audio.resample(audio.mono(np.atleast_2d(samples)), sample_rate, rate))
+        waveform = waveform[None].to(self.device)
+        with torch.no_grad():
+            frames = self.model.fbank(waveform * self.model.fbank.level_gain(waveform))
+            log_posterior = in_blocks(self.model.jem.log_posterior, frames, self.model.config.network.context)
+        return log_posterior[0].exp().cpu().numpy()
+
+    def __call__(self, samples: np.ndarray, sample_rate: int) -> list[Segment]:
+        """The most likely sequence of phones, without gaps, from 0 to the end of the recording.
+
+        Args and errors: see `posteriors`.
+        """
+        posteriors = self.posteriors(samples, sample_rate)
+        path = _smooth(posteriors, self.model.fbank.frame_seconds)
+        starts = np.flatnonzero(np.diff(path, prepend=-1))
+        # Frames are centred on multiples of the hop, so a phone begins half a hop before its first frame.
+        total = np.shape(samples)[-1] / sample_rate
+        edges = np.clip((starts - 0.5) * self.model.fbank.frame_seconds, 0.0, total)
+        edges = np.append(edges, total)
+        segments = []
+        for k, (first, last) in enumerate(zip(starts, [*starts[1:], len(path)], strict=True)):
+            phone = int(path[first])
+            probability = float(posteriors[first:last, phone].mean())
+            name = self.model.config.phones[phone]
+            segments.append(Segment(float(edges[k]), float(edges[k + 1] - edges[k]), name, probability))
+        return segments
+
+
+def classify(samples: np.ndarray, sample_rate: int, **settings: object) -> list[Segment]:
+    """Phones of one recording; see `Classifier`.
+
+    >>> import numpy as np
+    >>> [segment.phone for segment in classify(np.zeros(16000), 16000)]
+    ['SIL']
+    """
+    return Classifier(**settings)(samples, sample_rate)  # type: ignore[arg-type]
+
+
+def _smooth(posteriors: np.ndarray, frame_seconds: float) -> np.ndarray:
+    """Most likely path through the posteriors (Viterbi) when phones last `MEAN_SECONDS` on average."""
+    if len(posteriors) < 2:
+        return posteriors.argmax(-1)
+    import librosa
+
+    stay = librosa.sequence.transition_loop(posteriors.shape[1], 1 - frame_seconds / MEAN_SECONDS)
+    scaled = posteriors / posteriors.sum(1, keepdims=True)
+    return librosa.sequence.viterbi_discriminative(scaled.T.astype(np.float64), stay)

@@ -1,0 +1,381 @@
+"""The command line: one short function a command. Computation is elsewhere.
+
+Exit codes: 0 all done, 1 an input failed (each is named on stderr), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from . import __version__
+from .errors import InputError, SpeechjemError, UsageError
+
+if TYPE_CHECKING:
+    from .audio import Source
+    from .metrics import Score
+
+app = typer.Typer(
+    help="Speech enhancement and synthesis with one network: a phoneme classifier read as an energy model.",
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# typer reads these annotations at run time, where Python 3.10 needs Optional.
+Model = Annotated[Optional[Path], typer.Option(help="Model folder; the shipped model by default.")]  # noqa: UP045
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Steps = Annotated[Optional[int], typer.Option(help="Number of steps; the model's by default.")]  # noqa: UP045
+StepSize = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(help="SGLD step size; in denoising by descent, a factor on the trained sizes."),
+]
+Noise = Annotated[Optional[float], typer.Option(help="Noise added at each step.")]  # noqa: UP045
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+
+
+def main() -> NoReturn:
+    """Entry point: errors become a sentence on stderr and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except UsageError as error:
+        _complain(error)
+        sys.exit(2)
+    except SpeechjemError as error:
+        _complain(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _complain("Interrupted; what was finished before is complete.")
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _complain(message: object) -> None:
+    print(f"speechjem: {message}", file=sys.stderr)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"speechjem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def denoise(
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--out", help="Output file, or folder (the tree of an input folder is mirrored)."),
+    ] = None,
+    mode: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="descent (trained steps) or prior (SGLD); the model's better one by default."),
+    ] = None,
+    steps: Steps = None,
+    step_size: StepSize = None,
+    noise: Noise = None,
+    strength: Annotated[
+        float, typer.Option(help="0 leaves the input untouched, 1 is the full effect.")
+    ] = 1.0,
+    seed: Seed = 0,
+    model: Model = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Remove noise from recordings: follow the energy for a few steps from the noisy input.
+
+    Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
+    """
+    from . import audio
+    from .denoising import Denoiser
+
+    jobs = _outputs(audio.find(inputs), inputs, out)
+    denoiser = Denoiser(
+        str(model) if model else None, mode=mode, steps=steps, step_size=step_size, noise=noise,
+        strength=strength, seed=seed, device=device,
+    )  # fmt: skip
+
+    def work(source: Path, target: Path) -> None:
+        audio.check_target(target, force)
+        recording = audio.read(source)
+        enhanced = denoiser(recording.samples, recording.sample_rate)
+        audio.write(target, enhanced, recording.sample_rate, subtype=recording.subtype, force=force)
+
+    _each(jobs, work, "denoising")
+
+
+@app.command()
+def generate(
+    phoneme: Annotated[Optional[str], typer.Option(help="One phone, such as aa.")] = None,  # noqa: UP045
+    phonemes: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A sequence of phones, such as 'hh ah l ow'."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Output file; with -n 3: out-1.wav ... out-3.wav.")
+    ] = Path("out.wav"),
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Duration of each phone; 0.5 for one phone, 0.15 in a sequence."),
+    ] = None,
+    durations: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Duration of every phone of a sequence in seconds, such as '0.1 0.08 0.1 0.3'."),
+    ] = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="Number of utterances.")] = 1,
+    steps: Steps = None,
+    step_size: StepSize = None,
+    noise: Noise = None,
+    seed: Seed = 0,
+    model: Model = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Make speech sounds: SGLD from noise on the energy of the phones asked for."""
+    from . import audio
+    from .generation import Generator
+
+    if (phoneme is None) == (phonemes is None):
+        raise UsageError("Give either --phoneme or --phonemes; 'speechjem phones' lists the names.")
+    if seconds is not None and durations is not None:
+        raise UsageError("Give either --seconds (for every phone) or --durations (one each).")
+    lengths: float | list[float] = 0.5 if phoneme else 0.15
+    if seconds is not None:
+        lengths = seconds
+    if durations is not None:
+        lengths = _numbers(durations)
+    targets = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(count)] if count > 1 else [out]
+    for target in targets:
+        audio.check_target(target, force)
+    generator = Generator(
+        str(model) if model else None, steps=steps, step_size=step_size, noise=noise, device=device
+    )
+    waveforms = generator(phoneme or phonemes or "", lengths, seed=seed, count=count)
+    for target, waveform in zip(targets, waveforms, strict=True):
+        audio.write(target, waveform, generator.sample_rate, force=force)
+        print(target)
+
+
+@app.command()
+def score(
+    reference: Annotated[Path, typer.Argument(help="Clean recording, or a folder of them.")],
+    degraded: Annotated[
+        Path, typer.Argument(help="Recording to judge, or a folder; files are matched by name.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB)."""
+    from . import metrics
+
+    rows: dict[str, dict[str, Score]] = {}
+
+    def work(clean: Path, estimate: Path) -> None:
+        scores = metrics.score_files(clean, estimate)
+        rows[str(estimate)] = scores
+        if as_json:
+            values = {name: s.value for name, s in scores.items()}
+            reasons = {name: s.reason for name, s in scores.items() if s.reason}
+            print(json.dumps({"file": str(estimate), **values, "reasons": reasons}), flush=True)
+
+    try:
+        _each(metrics.pairs(reference, degraded), work, "scoring")
+    finally:
+        if rows and not as_json:
+            _score_table(rows)
+
+
+@app.command()
+def classify(
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    ctm: Annotated[
+        bool, typer.Option("--ctm", help="Kaldi CTM on stdout: utterance 1 start duration PHONE.")
+    ] = False,
+    as_json: Json = False,
+    model: Model = None,
+    device: Device = "auto",
+) -> None:
+    """Say which phones a recording has, and when."""
+    from . import audio
+    from .classification import Classifier
+
+    if ctm and as_json:
+        raise UsageError("Give either --ctm or --json.")
+    classifier = Classifier(str(model) if model else None, device=device)
+
+    def work(source: Path, relative: Path) -> None:
+        recording = audio.read(source)
+        segments = classifier(recording.samples, recording.sample_rate)
+        name = relative.with_suffix("").as_posix()
+        if ctm:
+            print("".join(f"{name} 1 {s.start:.3f} {s.duration:.3f} {s.phone}\n" for s in segments), end="")
+        elif as_json:
+            print(json.dumps({"utterance": name, "phones": [vars(s) for s in segments]}))
+        else:
+            _print_table(name, ("start (s)", "duration (s)", "phone", "probability"), (
+                (f"{s.start:.2f}", f"{s.duration:.2f}", s.phone, f"{s.probability:.2f}") for s in segments
+            ))  # fmt: skip
+
+    _each([(source.path, source.relative) for source in audio.find(inputs)], work, "classifying")
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
+    labelled: Annotated[Optional[str], typer.Option(help="Kaldi data directory with ali.ctm.")] = None,  # noqa: UP045
+    unlabelled: Annotated[Optional[str], typer.Option(help="Folder of more clean speech.")] = None,  # noqa: UP045
+    noise: Annotated[Optional[str], typer.Option(help="Folder of noise.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--out", help="Folder of the training; exp/NAME of the configuration by default."),
+    ] = None,
+) -> None:
+    """Train a model, or go on with a training that was interrupted (same command)."""
+    from . import train as training
+
+    settings = training.with_data(
+        training.read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise
+    )
+    folder = out or Path("exp") / config.stem
+    training.train(settings, folder)
+    print(folder / "model")
+
+
+@app.command()
+def info(
+    model: Annotated[
+        Path | None, typer.Argument(help="Model folder; the shipped model by default.")
+    ] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Describe a model: settings, size, checksum."""
+    from . import checkpoint
+
+    facts = checkpoint.describe(model or checkpoint.default_folder())
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        _print_table("model", ("setting", "value"), ((key, _plain(value)) for key, value in facts.items()))
+
+
+@app.command()
+def phones() -> None:
+    """List the phones: ARPAbet name, IPA symbol, a word."""
+    from .phones import TABLE
+
+    _print_table("phones", ("name", "IPA", "as in"), TABLE)
+
+
+def _outputs(sources: list[Source], inputs: list[Path], out: Path | None) -> list[tuple[Path, Path]]:
+    """Input and output path of every file."""
+    from .audio import SUFFIXES
+
+    if out is None and any(path.is_dir() for path in inputs):
+        raise UsageError("Give -o FOLDER for where the outputs of a folder shall go.")
+    is_file = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    if is_file and (len(sources) > 1 or inputs[0].is_dir()):
+        raise UsageError(f"{out} is one file, but there are several inputs; give -o FOLDER.")
+    targets: dict[Path, Path] = {}
+    for source in sources:
+        relative = source.relative
+        if relative.suffix.lower() not in SUFFIXES:
+            relative = relative.with_suffix(".wav")
+        if out is None:
+            target = source.path.with_name(f"{relative.stem}-denoised{relative.suffix}")
+        else:
+            target = out if is_file else out / relative
+        if target in targets:
+            raise UsageError(
+                f"{targets[target]} and {source.path} would both be written to {target}; rename one."
+            )
+        targets[target] = source.path
+    return [(source, target) for target, source in targets.items()]
+
+
+def _each(jobs: list[tuple[Path, Path]], work: Any, verb: str) -> None:
+    """Do every job; name the ones that fail, and exit with 1 if there are any."""
+    failures = 0
+    for job in _progress(jobs, verb):
+        try:
+            work(*job)
+        except InputError as error:
+            _complain(error)
+            failures += 1
+    if failures:
+        if len(jobs) > 1:
+            _complain(f"{failures} of {len(jobs)} files failed; the others are done.")
+        raise typer.Exit(1)
+
+
+def _progress(jobs: list[Any], verb: str) -> Iterable[Any]:
+    """The jobs, with a bar on stderr when there are several and someone watches."""
+    if len(jobs) < 2 or not sys.stderr.isatty():
+        return jobs
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(jobs, description=verb, console=Console(stderr=True))
+
+
+def _plain(value: Any) -> str:
+    """A setting as a reader would write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split()]
+    except ValueError as error:
+        raise UsageError(f"Durations must be numbers with spaces between them, not {text!r}.") from error
+
+
+def _print_table(title: str, header: tuple[str, ...], rows: Iterable[Iterable[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    # A pipe has no width to fit into: leave the columns as wide as they are.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _score_table(rows: dict[str, dict[str, Score]]) -> None:
+    names = list(dict.fromkeys(name for scores in rows.values() for name in scores))
+    body = [[file, *(_cell(scores.get(name)) for name in names)] for file, scores in rows.items()]
+    if len(rows) > 1:
+        body.append([f"mean of {len(rows)}", *_means(rows, names)])
+    _print_table("scores", ("file", *names), body)
+    reasons = sorted({f"{n}: {s.reason}" for scores in rows.values() for n, s in scores.items() if s.reason})
+    for reason in reasons:
+        print(f"none for {reason}")
+
+
+def _cell(score: Score | None) -> str:
+    return "" if score is None else "none" if score.value is None else f"{score.value:.3f}"
+
+
+def _means(rows: dict[str, dict[str, Score]], names: list[str]) -> Iterator[str]:
+    for name in names:
+        values = [s[name].value for s in rows.values() if name in s and s[name].value is not None]
+        yield f"{sum(v for v in values if v is not None) / len(values):.3f}" if values else "none"
