@@ -38,8 +38,8 @@ class LangevinConfig:
     """
 
     steps: int = 20
-    step_size: float = 2.0
-    noise: float = 0.007
+    step_size: float = 0.5
+    noise: float = 0.014
     momentum: float = 0.1
     decay: float = 1.0
     clamp: float = 1.0
@@ -102,7 +102,7 @@ class Adaptation:
     """
 
     FACTORS = {"step_size": 0.9, "noise": 0.9, "decay": 0.995, "momentum": 0.95}
-    BOUNDS = {"step_size": 2.0, "noise": 2.0, "decay": 1.05, "momentum": 2.0}  # largest ratio to the start
+    BOUNDS = {"step_size": 4.0, "noise": 2.0, "decay": 1.05, "momentum": 2.0}  # largest ratio to the start
 
     def __init__(self, start: LangevinConfig, period: int = 33):
         self.start = start
@@ -131,7 +131,10 @@ class Adaptation:
         """Tell how well the samples of the last proposal scored: their mean logsumexp."""
         self.scores[self.calls % 3] += score
         if (self.calls + 1) % self.period == 0:
-            best = max(range(3), key=lambda arm: self.scores[arm])
+            calls = range(self.calls + 1 - self.period, self.calls + 1)
+            tried = [sum(call % 3 == arm for call in calls) for arm in range(3)]
+            arms = [arm for arm in (1, 0, 2) if tried[arm]]  # of equals, the value as it is
+            best = max(arms, key=lambda arm: self.scores[arm] / tried[arm])
             self.config = self._arms()[best]
             self.scores = [0.0, 0.0, 0.0]
         self.calls += 1
@@ -202,7 +205,7 @@ class ReplayBuffer:
 
     def state_dict(self) -> dict[str, Tensor]:
         """What `load_state_dict` needs to go on exactly here."""
-        return {"chains": self.chains, "generator": self.generator.get_state()}
+        return {"chains": self.chains.clone(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from a saved state."""

@@ -86,23 +86,25 @@ def denoising_score_matching(jem: JEM, x: Tensor, sigma: Tensor, noise: Tensor) 
     return (noise - sigma * gradient).square().mean()
 
 
-def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor) -> Tensor:
+def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor, filters: Tensor) -> Tensor:
     """Distance of a noisy spectrum with a real gain from the clean spectrum (for the trained descent).
 
-    The compressed magnitudes (power 0.3) follow loudness (Ephrat et al. 2018; Braun and Tashev 2021,
-    arXiv 2009.12286): a part of 0.7 compares magnitudes, 0.3 the complex values, so that the gain falls
-    where the noisy phase is wrong. The last term, noise over speech energy, is the SNR of the result.
+    Three parts: loudness, the mel power to the power 0.15 (about Zwicker's and PESQ's exponent 0.23, on
+    a scale of frequency near theirs); complex values whose magnitudes are compressed by 0.3, so that the
+    gain falls where the noisy phase is wrong (Ephrat et al. 2018; Braun and Tashev 2021, arXiv
+    2009.12286); and the ratio of error to speech energy, which is the inverse SNR of the result.
 
     Args:
         gain: real gain between 0 and 1, shape (batch, frames, frequencies).
         noisy, clean: complex spectra of that shape.
+        filters: mel filters, shape (frequencies, bins).
     """
     estimate = gain * noisy
     floor = 1e-6  # keeps the derivative of |.|^0.3 finite
     power_e, power_c = (z.real.square() + z.imag.square() + floor for z in (estimate, clean))
-    magnitude_e, magnitude_c = power_e**0.15, power_c**0.15
+    loudness = ((power_e @ filters) ** 0.15 - (power_c @ filters) ** 0.15).square()
     cosine = (estimate * clean.conj()).real / (power_e * power_c).sqrt()
-    magnitude = (magnitude_e - magnitude_c).square()
-    complex_ = magnitude + 2 * magnitude_e * magnitude_c * (1 - cosine)
+    magnitude_e, magnitude_c = power_e**0.15, power_c**0.15
+    compressed = magnitude_e.square() + magnitude_c.square() - 2 * magnitude_e * magnitude_c * cosine
     error = (power_e + power_c - 2 * cosine * (power_e * power_c).sqrt()).sum((1, 2)) / power_c.sum((1, 2))
-    return 8 * (0.7 * magnitude.mean() + 0.3 * complex_.mean()) + error.clamp_max(4).mean()
+    return 6 * loudness.mean() + 2.5 * compressed.mean() + 0.3 * error.clamp_max(4).mean()

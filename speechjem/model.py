@@ -69,6 +69,7 @@ class SpeechModel(nn.Module):
         """Weights (bins, frequencies) that sum to one at every frequency."""
         filters = self.fbank.filters
         weights = filters + 1e-9 * filters.new_ones(filters.shape)
-        # Outside the outermost filter centres only one filter reaches, and it gets the weight 1.
-        weights[0, 0], weights[-1, -1] = 1.0, 1.0
+        # Where no filter reaches, the outermost one gets the weight 1.
+        covered = (filters.sum(1) > 1e-6).nonzero()[:, 0]
+        weights[: covered[0], 0], weights[covered[-1] + 1 :, -1] = 1.0, 1.0
         return (weights / weights.sum(1, keepdim=True)).T

@@ -68,8 +68,9 @@ _BY_IPA = {phone.ipa: phone.name for phone in TABLE if phone.name != "SIL"}
 # TIMIT's 61 labels; those of its closures and pauses end up as silence in the 39 classes.
 TIMIT61 = tuple(
     "iy ih eh ae ix ax ah ax-h uw ux uh ao aa ey ay oy aw ow l el r y w er axr m em n nx en ng eng "
-    "ch jh dh b d dx g p t k z zh v f th s sh hh hv pcl tcl kcl qcl bcl dcl gcl epi h# #h pau q".split()
+    "ch jh dh b d dx g p t k z zh v f th s sh hh hv pcl tcl kcl bcl dcl gcl epi h# pau q".split()
 )
+# Lee and Hon's table also lists qcl and #h, which the released corpus does not have.
 _TO_48 = {
     **dict.fromkeys(("pcl", "tcl", "kcl", "qcl"), "cl"),
     **dict.fromkeys(("bcl", "dcl", "gcl"), "vcl"),
@@ -137,7 +138,7 @@ def fold(name: str, classes: int) -> str | None:
     label = name.strip().lower()
     if label == "q":
         return None
-    if label not in TIMIT61 and label != "sil":
+    if label not in TIMIT61 and label not in _TO_48 and label != "sil":
         raise UsageError(f"There is no TIMIT label {name!r}; choose from: {' '.join(TIMIT61)}.")
     label = _TO_48.get(label, label)
     return _TO_39.get(label, label) if classes == 39 else label

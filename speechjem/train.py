@@ -74,8 +74,8 @@ class EnergyConfig:
     weight: float = 1.0
     frames: int = 32
     stride: int = 4
-    chunks: int = 24
-    chains: int = 8
+    chunks: int = 16
+    chains: int = 6
     unconditional: float = 0.1
     slots: int = 32
     restart: float = 0.05
@@ -292,7 +292,7 @@ class Trainer:
             entropies.append(_cross_entropy(logits, labels))
         with torch.autocast("cpu", enabled=False):
             gain = self.model.gain(x.float(), x_noisy)
-            spectral = spectral_gain(gain, noisy, clean)
+            spectral = spectral_gain(gain, noisy, clean, self.model.fbank.filters)
         return {
             "loss_denoise": config.denoise * spectral,
             "loss_log_mel": config.log_mel * torch.stack(errors).mean(),

@@ -1,0 +1,5 @@
+"""`python -m speechjem` is the command `speechjem`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,365 @@
+"""The command line as a user meets it: outputs, exit codes, and one sentence for every bad input."""
+
+import json
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from speechjem import checkpoint, cli
+
+RATE = 16000
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["speechjem", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return stop.value.code or 0, captured.out, captured.err
+
+    return command
+
+
+def speech_like(seconds=1.0, rate=RATE, channels=1, seed=0):
+    """A buzz that swells and fades, in white noise; shape (samples, channels)."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * rate)) / rate
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20) if 120 * k < rate / 2)
+    x = 0.1 * buzz * (1 + np.sin(2 * np.pi * 3 * t)) + 0.02 * rng.standard_normal(len(t))
+    return np.stack([x * (1 - 0.3 * c / channels) for c in range(channels)], axis=1)
+
+
+def write(path, samples=None, rate=RATE, **options):
+    soundfile.write(path, speech_like(rate=rate) if samples is None else samples, rate, **options)
+    return path
+
+
+# What works
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels", "subtype"),
+    [
+        ("a.wav", 1000, 1, "PCM_16"),
+        ("a.wav", 8000, 1, "PCM_16"),
+        ("a.wav", 192000, 1, "PCM_24"),
+        ("a.wav", 44100, 2, "FLOAT"),
+        ("a.wav", RATE, 8, "PCM_16"),
+        ("a.flac", 48000, 2, "PCM_24"),
+        ("a.ogg", 44100, 1, "VORBIS"),
+        ("a.mp3", 44100, 2, "MPEG_LAYER_III"),
+    ],
+)
+def test_denoise_keeps_length_rate_channels_and_subtype(run, name, rate, channels, subtype):
+    write(name, speech_like(0.7, rate, channels), rate, subtype=subtype)
+    code, _, err = run("denoise", name, "-o", "out/" + name)
+    assert (code, err) == (0, "")
+    before, after = soundfile.info(name), soundfile.info("out/" + name)
+    for fact in ("frames", "samplerate", "channels", "subtype"):
+        assert getattr(after, fact) == getattr(before, fact)
+    assert np.isfinite(soundfile.read("out/" + name)[0]).all()
+
+
+def test_denoise_of_three_samples_gives_three(run):
+    write("a.wav", np.array([0.1, -0.2, 0.3]))
+    assert run("denoise", "a.wav")[0] == 0
+    assert soundfile.info("a-denoised.wav").frames == 3
+
+
+def test_denoise_leaves_silence_silent(run):
+    write("a.wav", np.zeros(RATE))
+    assert run("denoise", "a.wav")[0] == 0
+    assert not soundfile.read("a-denoised.wav")[0].any()
+
+
+def test_denoise_of_a_signal_far_above_full_scale_scales_with_it(run):
+    write("a.wav", 0.5 * speech_like(), subtype="FLOAT")
+    write("b.wav", 500 * speech_like(), subtype="FLOAT")
+    assert run("denoise", "a.wav", "b.wav", "-o", "out")[0] == 0
+    quiet, loud = (soundfile.read(f"out/{n}.wav")[0] for n in "ab")
+    np.testing.assert_allclose(loud, 1000 * quiet, atol=1e-3 * np.abs(loud).max())
+
+
+def test_strength_zero_returns_the_input(run):
+    write("a.wav", speech_like(rate=44100), 44100, subtype="FLOAT")
+    assert run("denoise", "a.wav", "-o", "b.wav", "--strength", 0)[0] == 0
+    np.testing.assert_allclose(soundfile.read("b.wav")[0], soundfile.read("a.wav")[0], atol=1e-5)
+
+
+def test_denoise_mirrors_a_folder(run, tmp_path):
+    for place in ("in/a.wav", "in/deep/er/b.flac"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        write(place)
+    assert run("denoise", "in", "-o", "out")[0] == 0
+    files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*"))
+    assert files == ["a.wav", "deep/er/b.flac"]
+
+
+@pytest.mark.parametrize("mode", ["descent", "prior"])
+def test_same_seed_same_output(run, mode):
+    write("a.wav")
+    for name, seed in (("x", 1), ("y", 1), ("z", 2)):
+        options = ("--mode", mode, "--steps", 2, "--noise", 0.5, "--seed", seed)
+        assert run("denoise", "a.wav", "-o", f"{name}.wav", *options)[0] == 0
+    x, y, z = (soundfile.read(f"{name}.wav")[0] for name in "xyz")
+    assert (x == y).all()
+    assert (x != z).any()
+
+
+def test_generate_makes_folders_and_numbers_its_files(run):
+    code, out, _ = run("generate", "--phoneme", "AA", "--seconds", 0.2, "-n", 3, "-o", "new/aa.wav", "--seed", 4)
+    assert code == 0
+    assert out.split() == ["new/aa-1.wav", "new/aa-2.wav", "new/aa-3.wav"]
+    x = [soundfile.read(name)[0] for name in out.split()]
+    assert [len(y) for y in x] == [3200] * 3
+    assert (x[0] != x[1]).any()
+    rms = [20 * np.log10(np.sqrt(np.mean(y**2))) for y in x]
+    assert all(-40 < level < -15 for level in rms)
+
+
+def test_generate_a_sequence_with_durations(run):
+    words = ("--phonemes", "hh ah l ow", "--durations", "0.1 0.1 0.08 0.2", "-o", "hello.wav")
+    assert run("generate", *words)[0] == 0
+    assert soundfile.info("hello.wav").frames == round(0.48 * RATE)
+
+
+def test_score_prints_a_table_and_json(run):
+    clean = speech_like(2.0)
+    write("clean.wav", clean)
+    write("noisy.wav", clean + 0.03 * np.random.default_rng(1).standard_normal(clean.shape))
+    code, out, _ = run("score", "clean.wav", "noisy.wav")
+    assert code == 0
+    assert "si_sdr" in out
+    code, out, _ = run("score", "clean.wav", "noisy.wav", "--json")
+    row = json.loads(out)
+    noise_power, speech_power = 0.03**2, np.mean(clean**2)
+    assert row["si_sdr"] == pytest.approx(10 * np.log10(speech_power / noise_power), abs=0.2)
+
+
+def test_score_says_why_a_metric_is_missing(run):
+    write("clean.wav", np.zeros(RATE))
+    write("noisy.wav")
+    row = json.loads(run("score", "clean.wav", "noisy.wav", "--json")[1])
+    assert row["pesq_wb"] is None
+    assert "silent" in row["reasons"]["pesq_wb"]
+
+
+def test_classify_writes_a_ctm_without_gaps(run):
+    write("utt.wav", speech_like(1.5))
+    code, out, _ = run("classify", "utt.wav", "--ctm")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()]
+    assert {row[0] for row in rows} == {"utt"}
+    end = 0.0
+    for _, channel, start, duration, _ in rows:
+        assert channel == "1"
+        assert float(start) == pytest.approx(end, abs=2e-3)
+        end = float(start) + float(duration)
+    assert end == pytest.approx(1.5, abs=2e-3)
+
+
+def test_classify_json_has_the_phones_of_the_table(run):
+    write("utt.wav")
+    row = json.loads(run("classify", "utt.wav", "--json")[1])
+    table = run("classify", "utt.wav")[1]
+    assert row["utterance"] == "utt"
+    assert all(f" {segment['phone']} " in table for segment in row["phones"])
+
+
+def test_info_counts_the_stored_parameters(run):
+    code, out, _ = run("info", "--json")
+    facts = json.loads(out)
+    path = checkpoint.default_folder() / "model.safetensors"
+    header = struct.unpack("<Q", path.read_bytes()[:8])[0]
+    features = 2 * 80  # the stored mean and standard deviation are not parameters
+    assert code == 0
+    assert facts["parameters"] * 4 == path.stat().st_size - 8 - header - 4 * features
+
+
+def test_phones_lists_forty(run):
+    out = run("phones")[1]
+    assert sum("│" in line for line in out.splitlines()) == 40
+
+
+def test_help_is_quick():
+    # Of three starts the quickest, because the machine may be busy.
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "speechjem", "--help"], check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+@pytest.mark.parametrize("command", ["denoise", "generate", "score", "classify", "train", "info", "phones"])
+def test_every_command_has_help(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_version(run):
+    assert run("--version")[1].startswith("speechjem 0.")
+
+
+# What is refused: exit code and a sentence that names the culprit
+
+
+def refused(result, code, *parts):
+    assert result[0] == code
+    for part in parts:
+        assert part in result[2]
+
+
+def test_a_missing_file_is_named(run):
+    refused(run("denoise", "nope.wav"), 1, "nope.wav")
+
+
+def test_the_rest_of_a_batch_is_done(run, tmp_path):
+    write("good.wav")
+    write("also.wav")
+    result = run("denoise", "good.wav", "nope.wav", "also.wav", "-o", "out")
+    refused(result, 1, "nope.wav", "1 of 3")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["also.wav", "good.wav"]
+
+
+def test_a_folder_without_audio_is_refused(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(run("denoise", "empty", "-o", "out"), 1, "empty")
+
+
+def test_a_folder_needs_an_output_folder(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    write("in/a.wav")
+    refused(run("denoise", "in"), 2, "-o FOLDER")
+    refused(run("denoise", "in", "-o", "out.wav"), 2, "out.wav")
+
+
+def test_text_named_wav_is_refused(run, tmp_path):
+    (tmp_path / "a.wav").write_text("not audio at all\n" * 100)
+    refused(run("denoise", "a.wav"), 1, "a.wav")
+
+
+def test_a_truncated_header_is_refused(run, tmp_path):
+    whole = write(tmp_path / "b.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[:20])
+    refused(run("denoise", "a.wav"), 1, "a.wav")
+    assert not (tmp_path / "a-denoised.wav").exists()
+
+
+def test_zero_samples_are_refused(run):
+    write("a.wav", np.zeros(0))
+    refused(run("denoise", "a.wav"), 1, "a.wav")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_samples_that_are_not_finite_are_refused(run, bad):
+    samples = speech_like()
+    samples[100] = bad
+    write("a.wav", samples, subtype="FLOAT")
+    refused(run("denoise", "a.wav"), 1, "a.wav")
+
+
+def test_an_output_that_cannot_be_written_is_named(run, tmp_path):
+    write("a.wav")
+    (tmp_path / "file").write_text("in the way")
+    refused(run("denoise", "a.wav", "-o", "file/out.wav"), 1, "file/out.wav")
+
+
+def test_an_existing_output_needs_force(run, tmp_path):
+    write("a.wav")
+    (tmp_path / "b.wav").write_text("precious")
+    refused(run("denoise", "a.wav", "-o", "b.wav"), 1, "b.wav", "--force")
+    assert (tmp_path / "b.wav").read_text() == "precious"
+    assert run("denoise", "a.wav", "-o", "b.wav", "--force")[0] == 0
+    assert soundfile.info("b.wav").frames == RATE
+
+
+def test_two_inputs_for_one_output_are_refused(run, tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        write(f"{folder}/a.wav")
+    refused(run("denoise", "x/a.wav", "y/a.wav", "-o", "out"), 2, "x/a.wav", "y/a.wav")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--phoneme", "qq"), "AA AE AH"),
+        (("--phoneme", "aa", "--seconds", "0"), "more than 0"),
+        (("--phoneme", "aa", "--seconds", "-1"), "more than 0"),
+        (("--phoneme", "aa", "--seconds", "nan"), "more than 0"),
+        (("--phoneme", "aa", "--seconds", "3600"), "at most"),
+        (("--phoneme", "aa", "-n", "0"), "at least 1"),
+        (("--phonemes", "aa iy", "--durations", "0.1"), "2 phones but 1"),
+        (("--phonemes", "aa iy", "--durations", "0.1 x"), "0.1 x"),
+        (("--phonemes", " "), "hh ah l ow"),
+        (("--phoneme", "aa", "--steps", "0"), "1 step"),
+        (("--phoneme", "aa", "--device", "abacus"), "abacus"),
+        ((), "--phoneme"),
+    ],
+)
+def test_generate_refuses_wrong_usage(run, tmp_path, words, part):
+    refused(run("generate", *words), 2, part)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--strength", "1.5"), "between 0 and 1"),
+        (("--steps", "0"), "steps"),
+        (("--steps", "99"), "trained for 1 to"),
+        (("--mode", "magic"), "descent, prior"),
+        (("--noise", "-1"), "noise"),
+        (("--step-size", "inf"), "step size"),
+        (("--frobnicate",), "--frobnicate"),
+    ],
+)
+def test_denoise_refuses_wrong_usage(run, words, part):
+    write("a.wav")
+    refused(run("denoise", "a.wav", *words), 2, part)
+
+
+@pytest.mark.parametrize("damage", ["missing", "not json", "foreign", "half", "other"])
+def test_a_corrupt_or_foreign_model_is_refused(run, tmp_path, damage):
+    write("a.wav")
+    shipped, folder = checkpoint.default_folder(), tmp_path / "model"
+    folder.mkdir()
+    config = (shipped / "config.json").read_bytes()
+    weights = (shipped / "model.safetensors").read_bytes()
+    if damage != "missing":
+        text = {"not json": b"{", "foreign": b'{"model_type": "bert"}'}.get(damage, config)
+        (folder / "config.json").write_bytes(text)
+        content = {"half": weights[: len(weights) // 2], "other": b"\x80\x04K\x01."}.get(damage, weights)
+        (folder / "model.safetensors").write_bytes(content)
+    refused(run("denoise", "a.wav", "--model", folder), 1, str(folder))
+    assert not (tmp_path / "a-denoised.wav").exists()
+
+
+def test_score_refuses_a_folder_without_partners(run, tmp_path):
+    for place in ("clean/a.wav", "out/b.wav"):
+        (tmp_path / place).parent.mkdir()
+        write(place)
+    refused(run("score", "clean", "out"), 1, "b.wav")
+
+
+def test_train_names_what_is_wrong_with_its_configuration(run, tmp_path):
+    (tmp_path / "bad.yaml").write_text("learning_rat: 1\n")
+    refused(run("train", "nope.yaml"), 1, "nope.yaml")
+    refused(run("train", "bad.yaml"), 1, "bad.yaml", "learning_rat")
+    (tmp_path / "good.yaml").write_text("updates: 1\n")
+    refused(run("train", "good.yaml"), 2, "--labelled")
+    refused(run("train", "good.yaml", "--labelled", "nowhere"), 1, "nowhere")

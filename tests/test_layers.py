@@ -1,0 +1,54 @@
+"""The house is built from the ground up: a module imports only from floors below its own."""
+
+import ast
+from pathlib import Path
+
+import speechjem
+
+ROOT = Path(speechjem.__file__).parent
+FLOORS = [
+    {"errors"},
+    {"phones", "device", "blocks"},
+    {"audio", "fbank", "networks", "langevin", "jem"},
+    {"descent", "losses", "inversion", "metrics", "plot", "data.kaldi", "data.mixing"},
+    {"model", "data.dataset"},
+    {"checkpoint"},
+    {"denoising", "generation", "classification"},
+    {"evaluate"},
+    {"train"},
+    {"cli"},
+    {"__main__"},
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    paths = [p for p in ROOT.rglob("*.py") if p.name != "__init__.py"]
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in paths}
+
+
+def imports(name: str, path: Path) -> set[str]:
+    """Modules of this package that a module imports, at its top or inside its functions."""
+    package = name.split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level > 0:
+            base = package[: len(package) - node.level + 1]
+            target = [*base, *(node.module.split(".") if node.module else [])]
+            names = [".".join([*target, alias.name]) for alias in node.names]
+            found |= {n if n in FLOOR else ".".join(target) for n in names}
+    return found & set(FLOOR)
+
+
+def test_every_module_has_a_floor():
+    assert set(modules()) == set(FLOOR)
+
+
+def test_imports_go_downwards():
+    upward = [
+        f"{name} imports {other}"
+        for name, path in modules().items()
+        for other in imports(name, path)
+        if FLOOR[other] >= FLOOR[name]
+    ]
+    assert not upward
