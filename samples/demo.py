@@ -18,15 +18,14 @@ def main(folder: Path) -> None:
     enhanced = denoiser(noisy.samples, noisy.sample_rate)
     wav, picture = folder / "denoised.wav", folder / "spectrogram.png"
     audio.write(wav, enhanced, noisy.sample_rate, force=True)
-    plot.before_after(
-        noisy.samples[0], enhanced[0], noisy.sample_rate, picture, reference=clean.samples[0]
-    )
+    plot.before_after(noisy.samples[0], enhanced[0], noisy.sample_rate, picture, reference=clean.samples[0])
 
     before = metrics.score(clean.samples[0], noisy.samples[0], clean.sample_rate)
     after = metrics.score(clean.samples[0], enhanced[0], clean.sample_rate)
     table = Table("score", "noisy input", "denoised output", title="samples/noisy.flac", title_justify="left")
-    for name, value in before.items():
-        table.add_row(name, *(f"{s.value:.3f}" if s.value is not None else str(s.reason) for s in (value, after[name])))
+    for name in before:
+        scores = (before[name], after[name])
+        table.add_row(name, *(s.reason or f"{s.value:.3f}" for s in scores))
     Console().print(table)
     print(f"wrote {wav} and {picture}")
 

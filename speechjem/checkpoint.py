@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import types
 import typing
 from importlib import resources
 from pathlib import Path
@@ -113,8 +114,9 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         return tuple(_value(item, v, name) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    plain = hint if isinstance(hint, type) else object
-    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
+    origin = typing.get_origin(hint) or hint
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (origin,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise ValueError(f"setting {name!r} cannot be {value!r}")
     return value
 

@@ -259,9 +259,7 @@ def train(
 
 @app.command()
 def info(
-    model: Annotated[
-        Path | None, typer.Argument(help="Model folder; the shipped model by default.")
-    ] = None,  # noqa: UP045
+    model: Annotated[Path | None, typer.Argument(help="Model folder; the shipped model by default.")] = None,  # noqa: UP045
     as_json: Json = False,
 ) -> None:
     """Describe a model: settings, size, checksum."""

@@ -135,9 +135,7 @@ def confusion(counts: ArrayLike, labels: Sequence[str], path: str | os.PathLike[
     return _save(figure, path)
 
 
-def curves(
-    runs: Mapping[str, Sequence[Mapping[str, float]]], path: str | os.PathLike[str]
-) -> Path:
+def curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: str | os.PathLike[str]) -> Path:
     """Draw loss, energy gap, largest logit and accuracy over the updates of some training runs.
 
     Each point is the mean of the last 10 rows up to it. Values that are missing or not finite are left

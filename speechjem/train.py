@@ -31,7 +31,7 @@ from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
 from .errors import DivergenceError, InputError, ModelError, UsageError
 from .jem import energy_of
 from .langevin import Adaptation, LangevinConfig, ReplayBuffer, sample, standard_normal
-from .losses import OBJECTIVES, spectral_gain
+from .losses import OBJECTIVES, denoising_score_matching, spectral_gain
 from .model import ModelConfig, SpeechModel
 
 
@@ -98,6 +98,7 @@ class TrainConfig:
         classify_noisy: weight of the cross-entropy on the frames along the descent.
         denoise: weight of the descent's spectral loss; 0 trains no descent.
         log_mel: weight of the squared error of each step's normalised log-mel.
+        score_matching: weight of denoising score matching on the clean frames; 0 leaves it out.
         descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
         logit_limit: largest |logit| that counts as healthy.
         log_every, validate_every, save_every: in updates.
@@ -119,6 +120,7 @@ class TrainConfig:
     classify_noisy: float = 0.1
     denoise: float = 1.0
     log_mel: float = 0.1
+    score_matching: float = 0.0
     descent_schedule: tuple[float, ...] = (0.35, 0.7)
     logit_limit: float = 1000.0
     log_every: int = 20
@@ -228,6 +230,8 @@ class Trainer:
             metrics["max_logit"] = max(metrics["max_logit"], more["max_logit_energy"])
         if config.denoise > 0:
             losses |= self._denoise_losses(x_noisy, x_clean, noisy, clean, batch.labels)
+        if config.score_matching > 0:
+            losses["loss_score_matching"] = config.score_matching * self._score_matching(x_clean)
         return losses, metrics
 
     def _energy_loss(self, x: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -246,8 +250,6 @@ class Trainer:
         """Random short pieces of the labelled excerpts."""
         energy = self.config.energy
         rows = (labels != UNLABELLED).all(1).nonzero()[:, 0]
-        if not len(rows):  # a batch without labels: take silence's place in a chunk of zeros
-            raise InputError("A batch has no labelled excerpt; use a larger batch.")
         rows = rows[torch.randint(len(rows), (energy.chunks,), generator=self.generator)]
         last = x.shape[1] - energy.frames
         starts = torch.randint(last + 1, (energy.chunks, 1), generator=self.generator)
@@ -298,6 +300,12 @@ class Trainer:
             "loss_log_mel": config.log_mel * torch.stack(errors).mean(),
             "loss_classify_noisy": config.classify_noisy * torch.stack(entropies).mean(),
         }
+
+    def _score_matching(self, x: Tensor) -> Tensor:
+        """Denoising score matching at noise levels drawn log-uniformly from 0.08 to 1.2."""
+        share = torch.rand(len(x), 1, 1, generator=self.generator)
+        noise = torch.randn(x.shape, generator=self.generator)
+        return denoising_score_matching(self.model.jem, x, 0.08 * 15.0**share, noise)
 
     def _set_learning_rate(self) -> None:
         config = self.config

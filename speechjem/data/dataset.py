@@ -79,7 +79,7 @@ def load_corpus(
     more: list[Recording] = []
     dev: list[Recording] = []
     for utterance in read_directory(labelled):
-        recording = _load(utterance.name, utterance.audio, sample_rate, utterance.alignment)
+        recording = load_recording(utterance.name, utterance.audio, sample_rate, utterance.alignment)
         if utterance.speaker in held:
             dev.append(recording)
         else:
@@ -99,16 +99,19 @@ def load_corpus(
     )
 
 
-def _load(name: str, path: Path, sample_rate: int, alignment: Alignment | None = None) -> Recording:
+def load_recording(name: str, path: Path, sample_rate: int, alignment: Alignment | None = None) -> Recording:
+    """Read a file, mixed down to one channel and resampled to `sample_rate` in Hz."""
     loaded = audio.read(path)
     samples = audio.resample(audio.mono(loaded.samples), loaded.sample_rate, sample_rate)
-    return Recording(name, np.round(samples.clip(-1, 1) * 32767).astype(np.int16), mixing.rms(samples), alignment)
+    return Recording(
+        name, np.round(samples.clip(-1, 1) * 32767).astype(np.int16), mixing.rms(samples), alignment
+    )
 
 
 def _load_folder(folder: Path | None, sample_rate: int) -> list[Recording]:
     if folder is None:
         return []
-    return [_load(source.path.stem, source.path, sample_rate) for source in audio.find([folder])]
+    return [load_recording(source.path.stem, source.path, sample_rate) for source in audio.find([folder])]
 
 
 class Batches:
@@ -143,13 +146,14 @@ class Batches:
     def draw(self, number: int) -> Batch:
         """The batch of that number."""
         rng = np.random.default_rng([self.seed, number])
-        examples = [self._example(rng) for _ in range(self.size)]
+        # The first has labels, so that no batch is without.
+        examples = [self._example(rng, place == 0) for place in range(self.size)]
         clean, noisy, labels = (torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True))
         return Batch(clean, noisy, labels)
 
-    def _example(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        unlabelled = self._unlabelled and rng.random() < self.UNLABELLED_SHARE
-        recording = (self._unlabelled if unlabelled else self._labelled).choose(rng)
+    def _example(self, rng: np.random.Generator, labelled: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        labelled = labelled or not self._unlabelled or rng.random() >= self.UNLABELLED_SHARE
+        recording = (self._labelled if labelled else self._unlabelled).choose(rng)
         clean, labels = self._excerpt(rng, recording)
         clean = mixing.equalise(rng, clean, 5.0)
         noise = mixing.noises(rng, self._crop_noise, self._crop_speech, self.length)

@@ -56,14 +56,15 @@ def read_directory(directory: Path) -> list[Utterance]:
     Raises:
         InputError: naming file and line, for anything missing or malformed.
     """
-    speakers = dict(_pairs(directory / "utt2spk"))
+    speakers = {name: speaker for _, name, speaker in _pairs(directory / "utt2spk")}
     alignments = read_ctm(directory / "ali.ctm") if (directory / "ali.ctm").exists() else {}
     utterances = []
-    for name, location in _pairs(directory / "wav.scp"):
+    path = directory / "wav.scp"
+    for number, name, location in _pairs(path):
         if location.endswith("|"):
-            raise InputError(f"{directory / 'wav.scp'}: {name} is a pipe; write the audio to a file first.")
+            raise InputError(f"{path}:{number}: {name} is a pipe; write the audio to a file first.")
         if name not in speakers:
-            raise InputError(f"{directory / 'utt2spk'}: no speaker for {name}; add a line for it.")
+            raise InputError(f"{path}:{number}: {name} has no speaker; add it to utt2spk.")
         utterances.append(Utterance(name, directory / location, speakers[name], alignments.get(name)))
     return utterances
 
@@ -90,8 +91,8 @@ def read_ctm(path: Path) -> dict[str, Alignment]:
     return alignments
 
 
-def _pairs(path: Path) -> Iterator[tuple[str, str]]:
-    """Key and rest of every line; a key may come once only."""
+def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, key and rest of every line; a key may come once only."""
     seen = set()
     for number, fields in _lines(path):
         if len(fields) < 2:
@@ -99,7 +100,7 @@ def _pairs(path: Path) -> Iterator[tuple[str, str]]:
         if fields[0] in seen:
             raise InputError(f"{path}:{number}: {fields[0]} is there twice; remove one of the lines.")
         seen.add(fields[0])
-        yield fields[0], " ".join(fields[1:])
+        yield number, fields[0], " ".join(fields[1:])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -49,15 +49,15 @@ def speech_shaped(rng: np.random.Generator, speech: np.ndarray, length: int) -> 
     spectrum = np.abs(np.fft.rfft(speech, 1024 * max(1, len(speech) // 1024)))
     smooth = spectrum[: len(spectrum) // 128 * 128].reshape(128, -1).mean(1)
     white = rng.standard_normal(length).astype(np.float32)
-    return _filtered(white, lambda f: np.interp(f, np.linspace(0, 1, 128), smooth / smooth.max()))
+    return _filtered(white, lambda f: np.interp(f, np.linspace(0, 1, 128), smooth / max(smooth.max(), 1e-9)))
 
 
 def babble(rng: np.random.Generator, speech: Crop, length: int) -> np.ndarray:
     """Two to nine voices at once, some nearer than others."""
     voices = [speech(rng, length) for _ in range(rng.integers(2, 10))]
-    return sum((10 ** (rng.uniform(-8, 0) / 20) * v / max(rms(v), 1e-6) for v in voices), np.zeros(length)).astype(
-        np.float32
-    )
+    return sum(
+        (10 ** (rng.uniform(-8, 0) / 20) * v / max(rms(v), 1e-6) for v in voices), np.zeros(length)
+    ).astype(np.float32)
 
 
 def modulate(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:

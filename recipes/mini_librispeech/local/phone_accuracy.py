@@ -1,0 +1,42 @@
+"""Frame phone accuracy of a model on held-out speakers, and its confusion matrix as a picture.
+
+    python recipes/mini_librispeech/local/phone_accuracy.py MODEL CORPUS/train-clean-5 \
+        --speakers 19 7859 1867 3242 --picture confusion.png
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from speechjem import checkpoint, evaluate, plot
+from speechjem.data.dataset import load_recording
+from speechjem.data.kaldi import read_directory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("labelled", type=Path, help="Kaldi data directory with ali.ctm")
+    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--picture", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    model = checkpoint.load(arguments.model)
+    rate = model.config.fbank.sample_rate
+    recordings = [
+        load_recording(u.name, u.audio, rate, u.alignment)
+        for u in read_directory(arguments.labelled)
+        if u.speaker in arguments.speakers and u.alignment is not None
+    ]
+    counts = evaluate.confusion(model, recordings)
+    plot.confusion(counts, model.config.phones, arguments.picture)
+    frames = int(counts.sum())
+    print(
+        json.dumps({"utterances": len(recordings), "frames": frames, "accuracy": evaluate.accuracy(counts)})
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Generated sounds, judged by things that do not know our model: Praat's formants, spectra, durations."""
+
+import numpy as np
+import parselmouth
+import pytest
+import torch
+
+import speechjem
+from speechjem import phones
+from speechjem.errors import UsageError
+from speechjem.generation import Generator
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return Generator()
+
+
+@pytest.fixture(scope="module")
+def sounds(generator):
+    return {name: generator(name, 0.5, count=4, seed=1) for name in ("aa", "iy", "uw", "ae", "s", "sh")}
+
+
+def formants(waveforms):
+    """Median first and second formant in Hz over the middle of some waveforms (Burg, 5.5 kHz)."""
+    values = []
+    for waveform in waveforms:
+        sound = parselmouth.Sound(waveform.astype(np.float64), RATE)
+        track = sound.to_formant_burg(maximum_formant=5500)
+        times = np.linspace(0.1, 0.4, 30)
+        values.append([[track.get_value_at_time(k, t) for k in (1, 2)] for t in times])
+    return np.nanmedian(np.array(values), axis=(0, 1))
+
+
+def centroid(waveforms):
+    """Spectral centroid in Hz."""
+    power = np.mean(np.abs(np.fft.rfft(waveforms)) ** 2, axis=0)
+    return np.fft.rfftfreq(waveforms.shape[1], 1 / RATE) @ power / power.sum()
+
+
+def test_vowels_have_their_order_of_formants(sounds):
+    """Hillenbrand et al. (1995): F1 of aa and ae is above that of iy and uw; F2 of iy is above all others."""
+    f1, f2 = ({v: formants(sounds[v])[k] for v in ("aa", "iy", "uw", "ae")} for k in (0, 1))
+    assert min(f1["aa"], f1["ae"]) > max(f1["iy"], f1["uw"])
+    assert f2["iy"] > f2["ae"] > f2["aa"]
+    assert f2["iy"] > f2["uw"]
+
+
+def test_s_is_brighter_than_sh_and_both_than_vowels(sounds):
+    assert centroid(sounds["s"]) > centroid(sounds["sh"]) > centroid(sounds["aa"])
+
+
+def test_the_chain_makes_the_phone_likely(generator):
+    labels = torch.full((40,), phones.index("iy"))
+    frames = generator.frames(labels, seed=0, count=2)
+    posterior = generator.model.jem.log_posterior(frames).exp()[..., phones.index("iy")]
+    assert posterior.mean() > 0.5
+
+
+def test_samples_differ_between_seeds_and_not_within_one(generator):
+    a, b, c = (generator("aa", 0.1, seed=seed)[0] for seed in (1, 1, 2))
+    assert (a == b).all()
+    assert np.abs(a - c).max() > 0.01
+
+
+def test_each_phone_of_a_sequence_takes_its_time(generator):
+    waveform = generator("sil aa sil", [0.2, 0.3, 0.2], seed=0)[0]
+    assert waveform.shape == (round(0.7 * RATE),)
+    power = (waveform**2).reshape(7, -1).mean(1)
+    assert power[2:5].min() > 10 * max(power[0], power[6])
+
+
+def test_the_level_is_sane(sounds):
+    for waveforms in sounds.values():
+        assert np.abs(waveforms).max() <= 0.9001
+        assert -40 < 10 * np.log10(np.mean(waveforms**2)) < -20
+
+
+def test_python_function_gives_one_waveform():
+    assert speechjem.generate("ɑ", seconds=0.1).shape == (1600,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("xx",), "There is no phone"),
+        (("aa", 0.0), "more than 0"),
+        (("aa", float("nan")), "more than 0"),
+        (("aa", 61.0), "at most 60 s"),
+        (("aa iy", [0.1]), "2 phones but 1"),
+    ],
+)
+def test_wrong_arguments_are_refused(generator, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        generator(*arguments)
