@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-BLOCK = 3000  # frames, half a minute
+FRAMES = 2000  # 20 s
 
 
-def in_blocks(work: Callable[[Tensor], Tensor], frames: Tensor, context: int) -> Tensor:
-    """Apply `work` to blocks that see `context` frames on both sides, and put the results together.
+@dataclass(frozen=True)
+class Block:
+    """A piece of a recording with its surroundings.
+
+    Attributes:
+        seen: samples to work on, context included.
+        skip: samples of context before the block itself.
+        samples: length of the block itself.
+        last: whether the recording ends with it.
+    """
+
+    seen: slice
+    skip: int
+    samples: int
+    last: bool
+
+
+def blocks(samples: int, hop: int, context: int) -> Iterator[Block]:
+    """Cut a recording into blocks of `FRAMES` frames.
+
+    All edges are multiples of the hop, so that the frames of a block are those of the recording.
 
     Args:
-        work: maps (batch, n, ...) to (batch, n, ...) for any n.
-        frames: shape (batch, frames, ...).
-        context: frames that a result depends on, on either side; with less, the result is approximate.
+        samples: length of the recording.
+        hop: samples a frame.
+        context: frames that a result depends on, on either side; with less, results are approximate.
     """
-    total = frames.shape[1]
-    if total <= BLOCK + 2 * context:
-        return work(frames)
-    parts = []
-    for start in range(0, total, BLOCK):
-        left = min(start, context)
-        block = work(frames[:, start - left : start + BLOCK + context])
-        parts.append(block[:, left : left + min(BLOCK, total - start)])
-    return torch.cat(parts, 1)
+    size = FRAMES * hop
+    for start in range(0, samples, size):
+        first = max(0, start - context * hop)
+        end = min(samples, start + size)
+        yield Block(slice(first, end + context * hop), start - first, end - start, end == samples)

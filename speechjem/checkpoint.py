@@ -33,13 +33,13 @@ def save(model: SpeechModel, folder: Path) -> None:
         model: what to save.
         folder: made if need be.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialise
 
     folder.mkdir(parents=True, exist_ok=True)
     config = {"format": FORMAT, **dataclasses.asdict(model.config)}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     replace_file(folder / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
-    replace_file(folder / "model.safetensors", lambda path: save_file(weights, path))
+    replace_file(folder / "model.safetensors", lambda path: path.write_bytes(serialise(weights)))
 
 
 def load(folder: Path | str | None = None, device: str = "cpu") -> SpeechModel:
@@ -50,7 +50,10 @@ def load(folder: Path | str | None = None, device: str = "cpu") -> SpeechModel:
     """
     folder = Path(folder) if folder is not None else default_folder()
     config = read_config(folder)
-    model = SpeechModel(config)
+    try:
+        model = SpeechModel(config)
+    except (RuntimeError, ValueError, ArithmeticError, LookupError) as error:  # impossible sizes
+        raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
     _load_weights(model, folder / "model.safetensors")
     return model.to(device).eval().requires_grad_(False)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from . import audio, checkpoint
-from .blocks import in_blocks
+from .blocks import blocks
 from .device import choose_device
 from .errors import InputError
 from .model import SpeechModel
@@ -61,10 +61,15 @@ class Classifier:
         rate = self.model.config.fbank.sample_rate
         waveform = torch.from_numpy(audio.resample(audio.mono(np.atleast_2d(samples)), sample_rate, rate))
         waveform = waveform[None].to(self.device)
+        waveform = waveform * self.model.fbank.level_gain(waveform)
+        hop, context = self.model.config.fbank.hop, self.model.config.network.context + 2
+        parts = []
         with torch.no_grad():
-            frames = self.model.fbank(waveform * self.model.fbank.level_gain(waveform))
-            log_posterior = in_blocks(self.model.jem.log_posterior, frames, self.model.config.network.context)
-        return log_posterior[0].exp().cpu().numpy()
+            for block in blocks(waveform.shape[-1], hop, context):
+                log_posterior = self.model.jem.log_posterior(self.model.fbank(waveform[:, block.seen]))[0]
+                last = None if block.last else block.samples // hop
+                parts.append(log_posterior[block.skip // hop :][:last].exp().cpu())
+        return torch.cat(parts).numpy()
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> list[Segment]:
         """The most likely sequence of phones, without gaps, from 0 to the end of the recording.

@@ -6,6 +6,7 @@ ST-JEM (Sustek et al., arXiv 2303.04187). The waveform keeps the noisy phase.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from . import audio, checkpoint
-from .blocks import in_blocks
+from .blocks import blocks
 from .device import choose_device
 from .errors import InputError, UsageError
 from .langevin import sample, with_given
@@ -130,33 +131,45 @@ class Denoiser:
         Returns:
             The enhanced waveforms, and the mean gain of the upper octave, shape (channels, frames).
         """
-        fbank = self.model.fbank
+        fbank, hop = self.model.fbank, self.model.config.fbank.hop
         level = fbank.level_gain(waveform)
-        spectrum = fbank.stft(waveform * level)
-        noisy = fbank.normalise(fbank.log_mel(spectrum))
-        gain = self.model.gain(self.follow(noisy), noisy) ** self.strength
-        enhanced = fbank.istft(spectrum * gain, waveform.shape[-1]) / level
-        return enhanced, gain[..., gain.shape[-1] // 2 :].mean(-1)
-
-    def follow(self, noisy: Tensor) -> Tensor:
-        """Normalised frames after the last step, shape of `noisy`: (batch, frames, bins)."""
         generator = torch.Generator(self.device).manual_seed(self.seed)
+        pieces, gains = [], []
+        for block in blocks(waveform.shape[-1], hop, self._context()):
+            piece = waveform[:, block.seen] * level
+            spectrum = fbank.stft(piece)
+            noisy = fbank.normalise(fbank.log_mel(spectrum))
+            gain = self.model.gain(self.follow(noisy, generator), noisy) ** self.strength
+            enhanced = fbank.istft(spectrum * gain, piece.shape[-1])
+            pieces.append(enhanced[:, block.skip : block.skip + block.samples] / level)
+            high = gain[..., gain.shape[-1] // 2 :].mean(-1)
+            gains.append(high[:, block.skip // hop :][:, : None if block.last else block.samples // hop])
+        return torch.cat(pieces, 1), torch.cat(gains, 1)
+
+    def _context(self) -> int:
+        """Frames on either side that the gain of a frame depends on."""
         if self.mode == "prior":
-            # Autograd through whole chains is not needed: each step takes its own gradient.
-            return in_blocks(
-                lambda x: sample(self.model.jem.gradient, x, self.sampler, generator), noisy, 400
+            return 400  # a guess: the reach grows with every step, what comes from afar soon fades
+        # A step's gradient reaches two contexts to either side; the STFT's window two frames.
+        return 2 * self.steps * self.model.config.network.context + 2
+
+    def follow(self, noisy: Tensor, generator: torch.Generator) -> Tensor:
+        """Follow the energy.
+
+        Args:
+            noisy: normalised frames, shape (batch, frames, bins).
+            generator: source of the noise, on the model's device.
+
+        Returns:
+            The frames after the last step, same shape.
+        """
+        if self.mode == "prior":
+            return sample(self.model.jem.gradient, noisy, self.sampler, generator)
+        with torch.no_grad():
+            steps = self.model.descent.steps(
+                self.model.jem, noisy, self.steps, self.scale, self.noise, generator
             )
-
-        def descend(x: Tensor) -> Tensor:
-            with torch.no_grad():
-                for state, _ in self.model.descent.steps(
-                    self.model.jem, x, self.steps, self.scale, self.noise, generator
-                ):
-                    x = state
-            return x.detach()
-
-        # A step's gradient reaches two contexts to either side.
-        return in_blocks(descend, noisy, 2 * self.steps * self.model.config.network.context)
+            return deque(steps, maxlen=1).pop()[0].detach()
 
 
 def denoise(samples: Samples, sample_rate: int, **settings: object) -> Samples:

@@ -33,6 +33,10 @@ class ModelConfig:
     denoise_prior: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10))
     generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=60))
 
+    def __post_init__(self) -> None:
+        if (self.network.bins, self.network.classes) != (self.fbank.bins, len(self.phones)):
+            raise ValueError("the network's bins and classes must be as many as fbank's bins and the phones")
+
 
 class SpeechModel(nn.Module):
     """One network that classifies, denoises and generates.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -82,6 +83,13 @@ class EnergyConfig:
     langevin: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10))
     adapt: bool = True
 
+    def __post_init__(self) -> None:
+        _check_positive(self, "frames", "stride", "chunks", "chains", "slots")
+        if self.stride > self.frames:
+            raise ValueError(f"setting 'stride' must be at most 'frames' ({self.frames}), not {self.stride}")
+        if self.chains > self.slots:
+            raise ValueError(f"setting 'chains' must be at most 'slots' ({self.slots}), not {self.chains}")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -129,6 +137,20 @@ class TrainConfig:
     seed: int = 0
     precision: str = "auto"
 
+    def __post_init__(self) -> None:
+        _check_positive(
+            self, "updates", "batch", "seconds", "learning_rate", "log_every", "validate_every", "save_every"
+        )
+        fbank = self.model.fbank
+        if self.seconds * fbank.sample_rate < (self.energy.frames - 1) * fbank.hop:
+            raise ValueError(f"{self.seconds} s have fewer frames than a chunk ({self.energy.frames})")
+
+
+def _check_positive(config: object, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(config, name) < math.inf:
+            raise ValueError(f"setting {name!r} must be more than 0, not {getattr(config, name)}")
+
 
 def read_config(path: Path) -> TrainConfig:
     """Read a training configuration (YAML).
@@ -138,8 +160,14 @@ def read_config(path: Path) -> TrainConfig:
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """Reads 1e-3 as a number, as YAML 1.2 and JSON do, so that the config.json of a training fits too."""
+
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
         if not isinstance(content, dict):
             raise ValueError("it is not a mapping of settings")
         config = checkpoint.from_dict(TrainConfig, content)
@@ -309,7 +337,7 @@ class Trainer:
 
     def _set_learning_rate(self) -> None:
         config = self.config
-        warm = min(1.0, (self.update + 1) / config.warmup)
+        warm = min(1.0, (self.update + 1) / max(1, config.warmup))
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.update / config.updates)))
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * warm * (0.01 + 0.99 * cosine)
@@ -348,7 +376,7 @@ class Trainer:
         Raises:
             UsageError: if the state belongs to another configuration.
         """
-        if state["config"] != json.dumps(asdict(self.config)):
+        if not isinstance(state, dict) or state.get("config") != json.dumps(asdict(self.config)):
             raise UsageError(
                 "The checkpoint belongs to another configuration; choose another output folder, "
                 "or train with the settings in its config.json."
@@ -421,7 +449,7 @@ def _load_data(config: TrainConfig) -> Corpus:
 
 def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe | None) -> dict[str, float]:
     counts = evaluate.confusion(model, corpus.held_out[:: max(1, len(corpus.held_out) // 40)])
-    scores = {"held_out_accuracy": evaluate.accuracy(counts)}
+    scores = {"held_out_accuracy": evaluate.accuracy(counts)} if counts.any() else {}
     return scores | (probe.scores(model) if probe else {})
 
 
@@ -531,7 +559,8 @@ def _use_bfloat16(precision: str) -> bool:
     if precision not in ("auto", "bfloat16", "float32"):
         raise UsageError(f"There is no precision {precision!r}; choose from: auto, bfloat16, float32.")
     if precision == "auto":
-        return bool(torch.cpu._is_avx512_bf16_supported())
+        # A private function, absent from older releases: without it, single precision is safe.
+        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
     return precision == "bfloat16"
 
 

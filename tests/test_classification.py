@@ -77,7 +77,7 @@ def test_posteriors_sum_to_one_and_come_every_10_ms(sample, classifier):
 
 def test_blocks_give_what_the_whole_recording_gives(sample, classifier, monkeypatch):
     whole = classifier.posteriors(sample, RATE)
-    monkeypatch.setattr(blocks, "BLOCK", 150)
+    monkeypatch.setattr(blocks, "FRAMES", 150)
     np.testing.assert_allclose(classifier.posteriors(sample, RATE), whole, atol=1e-4)
 
 

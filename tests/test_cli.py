@@ -118,7 +118,9 @@ def test_same_seed_same_output(run, mode):
 
 
 def test_generate_makes_folders_and_numbers_its_files(run):
-    code, out, _ = run("generate", "--phoneme", "AA", "--seconds", 0.2, "-n", 3, "-o", "new/aa.wav", "--seed", 4)
+    code, out, _ = run(
+        "generate", "--phoneme", "AA", "--seconds", 0.2, "-n", 3, "-o", "new/aa.wav", "--seed", 4
+    )
     assert code == 0
     assert out.split() == ["new/aa-1.wav", "new/aa-2.wav", "new/aa-3.wav"]
     x = [soundfile.read(name)[0] for name in out.split()]
