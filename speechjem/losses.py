@@ -107,4 +107,4 @@ def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor, filters: Tensor) -
     magnitude_e, magnitude_c = power_e**0.15, power_c**0.15
     compressed = magnitude_e.square() + magnitude_c.square() - 2 * magnitude_e * magnitude_c * cosine
     error = (power_e + power_c - 2 * cosine * (power_e * power_c).sqrt()).sum((1, 2)) / power_c.sum((1, 2))
-    return 6 * loudness.mean() + 2.5 * compressed.mean() + 0.3 * error.clamp_max(4).mean()
+    return 8 * loudness.mean() + 2 * compressed.mean() + 0.1 * error.clamp_max(4).mean()

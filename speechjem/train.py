@@ -96,6 +96,7 @@ class TrainConfig:
     """All settings of a training.
 
     Attributes:
+        start: model folder whose weights to start from, or null for random ones.
         updates: number of updates.
         batch: excerpts an update.
         seconds: length of an excerpt.
@@ -116,6 +117,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
+    start: str | None = None
     updates: int = 12000
     batch: int = 8
     seconds: float = 2.0
@@ -198,7 +200,10 @@ class Trainer:
         self.model = SpeechModel(config.model)
         fbank = config.model.fbank
         self.batches = Batches(corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed)
-        self._measure_features()
+        if config.start is None:
+            self._measure_features()
+        else:
+            self.model.load_state_dict(checkpoint.load(config.start).state_dict())
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

@@ -229,7 +229,6 @@ def test_force_overwrites_and_folders_are_made(tmp_path):
     assert os.listdir(path.parent) == ["a.wav"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 def test_others_may_read_what_the_umask_lets_them(tmp_path):
     (tmp_path / "plain").touch()
     audio.write(tmp_path / "a.wav", stereo(), RATE)

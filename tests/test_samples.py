@@ -22,7 +22,6 @@ def snr_db(noisy: np.ndarray, clean: np.ndarray) -> float:
 
 
 def make_noisy(*args: object) -> subprocess.CompletedProcess[str]:
-    pytest.importorskip("scipy")
     command = [sys.executable, str(SAMPLES / "make_noisy.py"), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 

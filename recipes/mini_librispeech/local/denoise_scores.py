@@ -33,10 +33,8 @@ def main() -> None:
         systems[f"descent, {steps} step{'s' * (steps > 1)}"] = Denoiser(
             model, mode="descent", steps=steps, device="cpu"
         )
-    print(
-        f"{len(pairs)} pairs, one thread\n\n| system | PESQ-WB | STOI | ESTOI | SI-SDR (dB) | real-time factor |"
-    )
-    print("|---|---|---|---|---|---|")
+    print(f"{len(pairs)} pairs, one thread\n")
+    print("| system | PESQ-WB | STOI | ESTOI | SI-SDR (dB) | real-time factor |\n|---|---|---|---|---|---|")
     for name, denoiser in systems.items():
         print(row(name, denoiser, pairs), flush=True)
 

@@ -1,0 +1,167 @@
+"""Every loss on a case small enough for a pocket calculator, its gradient, and the identities behind it."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from speechjem import losses
+from speechjem.fbank import FbankConfig, mel_filters
+from speechjem.jem import JEM
+
+# Two real examples of the classes 0 and 1, one sample; columns are classes.
+REAL = torch.tensor([[1.0, 0.0], [0.5, 2.0]], dtype=torch.float64)
+LABELS = torch.tensor([0, 1])
+SAMPLED = torch.tensor([[0.0, -1.0]], dtype=torch.float64)
+
+e, log = math.exp, math.log
+CLASSES = -((1 - log(e(1) + e(0))) + (2 - log(e(0.5) + e(2)))) / 2
+EXAMPLES = -((1 - log(e(1) + e(0.5) + e(0))) + (2 - log(e(0) + e(2) + e(-1)))) / 2
+REAL_ONLY = -((1 - log(e(1) + e(0.5))) + (2 - log(e(0) + e(2)))) / 2
+BOTH = -(1 + 2) / 2 + log(e(1) + e(0) + e(0.5) + e(2) + e(0) + e(-1))
+PLAIN = CLASSES - (log(e(1) + e(0)) + log(e(0.5) + e(2))) / 2 + log(e(0) + e(-1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("st-jem", CLASSES + EXAMPLES), ("hdge", CLASSES + REAL_ONLY), ("joint", BOTH), ("jem", PLAIN)],
+)
+def test_objective_by_hand(name, value):
+    assert losses.OBJECTIVES[name](REAL, LABELS, SAMPLED).item() == pytest.approx(value)
+
+
+def random_logits(examples, classes=4, seed=0):
+    logits = torch.randn(
+        examples, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
+    return logits.requires_grad_()
+
+
+@pytest.mark.parametrize("name", losses.OBJECTIVES)
+def test_objective_gradient_against_finite_differences(name):
+    labels = torch.tensor([0, 3, 3, 1, 2])
+    inputs = (random_logits(5), random_logits(3, seed=1))
+    assert torch.autograd.gradcheck(lambda r, s: losses.OBJECTIVES[name](r, labels, s), inputs)
+
+
+def test_st_jem_balances_examples_for_every_class():
+    real, sampled = random_logits(6), random_logits(4, seed=1)
+    losses.example_given_label(real, torch.tensor([0, 0, 1, 2, 2, 2]), sampled).backward()
+    total = real.grad.sum(0) + sampled.grad.sum(0)
+    torch.testing.assert_close(total, torch.zeros_like(total))
+    assert real.grad.abs().max() > 0.01
+
+
+def test_a_constant_added_to_all_energies_changes_nothing():
+    labels = torch.tensor([0, 1, 2])
+    real, sampled = random_logits(3).detach(), random_logits(2, seed=1).detach()
+    for name, objective in losses.OBJECTIVES.items():
+        assert objective(real + 7, labels, sampled + 7).item() == pytest.approx(
+            objective(real, labels, sampled).item()
+        ), name
+
+
+def test_plain_jem_has_no_lower_bound_and_st_jem_has():
+    """Energies of samples that run away pull plain JEM down for ever; ST-JEM only gains what it can."""
+    labels, real = torch.tensor([0, 1, 2]), random_logits(3).detach()
+    sampled = random_logits(2, seed=1).detach()
+    plain = [losses.plain_jem(real, labels, sampled - shift).item() for shift in (0, 100, 10000)]
+    stable = [losses.st_jem(real, labels, sampled - shift).item() for shift in (0, 100, 10000)]
+    assert plain[2] < plain[1] - 9000
+    assert stable[2] == pytest.approx(losses.hdge(real, labels, sampled).item())
+    assert stable[2] > 0
+
+
+def test_both_terms_are_the_joint_likelihood_and_the_mutual_information():
+    """log p(y|x) + log p(x|y) = log p(x, y) + log p(x, y) / (p(x) p(y)), p over examples x classes."""
+    logits = random_logits(5).detach()
+    labels = torch.tensor([2, 0, 1, 3, 3])
+    p = logits.exp() / logits.exp().sum()
+    right = torch.stack(
+        [p[i, y].log() + (p[i, y] / (p[i].sum() * p[:, y].sum())).log() for i, y in enumerate(labels)]
+    )
+    assert losses.hdge(logits, labels, logits[:0]).item() == pytest.approx(-right.mean().item())
+
+
+class Gaussian(nn.Module):
+    """Two equal logits whose energy is |x|^2 / (2 v) up to a constant."""
+
+    def __init__(self, variance):
+        super().__init__()
+        self.variance = nn.Parameter(torch.tensor(variance, dtype=torch.float64))
+
+    def forward(self, x):
+        logit = -x.square().sum(-1, keepdim=True) / (2 * self.variance)
+        return torch.cat([logit, logit], -1)
+
+
+def gaussian_data(examples=4000, frames=3, bins=2):
+    random = torch.Generator().manual_seed(0)
+    draw = [torch.randn(examples, frames, bins, dtype=torch.float64, generator=random) for _ in range(2)]
+    return draw[0], draw[1]
+
+
+def test_score_matching_is_least_at_the_true_score():
+    """Data of variance 1 with noise of variance s^2 has variance 1 + s^2: that Gaussian's energy wins."""
+    x, noise = gaussian_data()
+    sigma = torch.full((len(x), 1, 1), 0.5, dtype=torch.float64)
+    loss = {
+        v: losses.denoising_score_matching(JEM(Gaussian(v)), x, sigma, noise).item() for v in (0.8, 1.25, 2.0)
+    }
+    assert loss[1.25] < min(loss[0.8], loss[2.0])
+    # With the true score, sigma * score + noise is what remains unknown of the noise: variance 1 / (1 + s^2).
+    assert loss[1.25] == pytest.approx(1 / 1.25, rel=0.03)
+
+
+def test_score_matching_gradient_against_finite_differences():
+    x, noise = gaussian_data(5)
+    sigma = torch.full((5, 1, 1), 0.7, dtype=torch.float64)
+
+    def loss(variance):
+        return losses.denoising_score_matching(JEM(Gaussian(variance)), x, sigma, noise)
+
+    jem = JEM(Gaussian(1.3))
+    losses.denoising_score_matching(jem, x, sigma, noise).backward()
+    numeric = (loss(1.3 + 1e-5) - loss(1.3 - 1e-5)) / 2e-5
+    assert jem.network.variance.grad.item() == pytest.approx(numeric.item(), rel=1e-5)
+
+
+def spectra(seed=0, frames=4, bins=257):
+    random = torch.Generator().manual_seed(seed)
+    return [torch.randn(2, frames, bins, dtype=torch.complex64, generator=random) for _ in range(2)]
+
+
+FILTERS = mel_filters(FbankConfig())
+
+
+def test_spectral_gain_is_zero_for_the_clean_spectrum_and_grows_with_the_distance():
+    clean, noise = spectra()
+    values = [
+        losses.spectral_gain(torch.ones(clean.shape), clean + a * noise, clean, FILTERS)
+        for a in (0, 0.2, 0.5)
+    ]
+    assert values[0].item() == pytest.approx(0, abs=1e-4)
+    assert values[0] < values[1] < values[2]
+
+
+def test_spectral_gain_falls_towards_the_best_real_gain():
+    clean, noise = spectra()
+    noisy = clean + noise
+    best = ((clean * noisy.conj()).real / noisy.abs().square()).clamp(0, 1)
+    path = [
+        losses.spectral_gain(1 + t * (best - 1), noisy, clean, FILTERS).item() for t in (0.0, 0.4, 0.8, 1.0)
+    ]
+    assert all(a > b for a, b in itertools.pairwise(path[:3]))
+    assert path[3] < path[0] / 1.5
+
+
+def test_spectral_gain_gradient_against_finite_differences():
+    clean, noise = (s[:1, :2].to(torch.complex128) for s in spectra())
+    gain = torch.rand(clean.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gain = (0.2 + 0.7 * gain).requires_grad_()
+    filters = FILTERS.double()
+    assert torch.autograd.gradcheck(
+        lambda g: losses.spectral_gain(g, clean + noise, clean, filters), gain, fast_mode=True
+    )

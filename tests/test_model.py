@@ -1,0 +1,52 @@
+"""The whole model: what a movement of the frames does to the spectrum, and that its parts fit."""
+
+import math
+
+import pytest
+import torch
+
+from speechjem.fbank import FbankConfig
+from speechjem.model import ModelConfig, SpeechModel
+from speechjem.networks import NetworkConfig
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = SpeechModel(ModelConfig(network=NetworkConfig(channels=8, hidden=8, dilations=(1,))))
+    model.fbank.std.copy_(torch.linspace(1, 4, 80))
+    return model
+
+
+def test_no_movement_is_no_gain(model):
+    x = torch.randn(2, 5, 80)
+    torch.testing.assert_close(model.gain(x, x), torch.ones(2, 5, 257))
+
+
+def test_a_quarter_of_the_power_is_half_the_amplitude_at_every_frequency(model):
+    x = torch.randn(1, 5, 80)
+    moved = x - 2 * math.log(2) / model.fbank.std
+    torch.testing.assert_close(model.gain(moved, x), torch.full((1, 5, 257), 0.5))
+
+
+def test_nothing_is_amplified(model):
+    x, y = torch.randn(2, 3, 50, 80)
+    gain = model.gain(3 * y, x)
+    assert gain.max() <= 1 + 1e-6
+    assert gain.min() > 0
+
+
+def test_a_tone_in_one_bin_is_turned_down_where_the_bin_is(model):
+    start = torch.zeros(1, 1, 80)
+    moved = start.clone()
+    moved[..., 40] = -2.0
+    gain = model.gain(moved, start)[0, 0]
+    centre = int(model.fbank.filters[:, 40].argmax())
+    assert gain.argmin() == centre
+    far = model.fbank.filters[:, 40] == 0
+    torch.testing.assert_close(gain[far], torch.ones(int(far.sum())))
+
+
+def test_the_network_must_fit_the_features():
+    with pytest.raises(ValueError, match="bins"):
+        ModelConfig(fbank=FbankConfig(bins=64))
