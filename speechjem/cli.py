@@ -235,8 +235,8 @@ def classify(
     _each([(source.path, source.relative) for source in audio.find(inputs)], work, "classifying")
 
 
-@app.command()
-def train(
+@app.command("train")
+def train_model(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
     labelled: Annotated[Optional[str], typer.Option(help="Kaldi data directory with ali.ctm.")] = None,  # noqa: UP045
     unlabelled: Annotated[Optional[str], typer.Option(help="Folder of more clean speech.")] = None,  # noqa: UP045
@@ -247,13 +247,11 @@ def train(
     ] = None,
 ) -> None:
     """Train a model, or go on with a training that was interrupted (same command)."""
-    from . import train as training
+    from .settings import read_config, with_data
+    from .train import train
 
-    settings = training.with_data(
-        training.read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise
-    )
     folder = out or Path("exp") / config.stem
-    training.train(settings, folder)
+    train(with_data(read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise), folder)
     print(folder / "model")
 
 

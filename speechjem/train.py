@@ -13,11 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import re
 import signal
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -29,161 +27,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from . import checkpoint, evaluate
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
-from .errors import DivergenceError, InputError, ModelError, UsageError
+from .errors import DivergenceError, ModelError, UsageError
 from .jem import energy_of
-from .langevin import Adaptation, LangevinConfig, ReplayBuffer, sample, standard_normal
+from .langevin import Adaptation, ReplayBuffer, sample, standard_normal
 from .losses import OBJECTIVES, denoising_score_matching, spectral_gain
-from .model import ModelConfig, SpeechModel
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the recordings are; relative paths are relative to the working directory.
-
-    Attributes:
-        labelled: Kaldi data directory with ali.ctm.
-        unlabelled: folder of more clean speech, or null.
-        noise: folder of noise, or null for synthetic noise only.
-        held_out_speakers: speakers of `labelled` to measure on.
-    """
-
-    labelled: str | None = None
-    unlabelled: str | None = None
-    noise: str | None = None
-    held_out_speakers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EnergyConfig:
-    """The energy objective and its negatives.
-
-    Attributes:
-        objective: one of `losses.OBJECTIVES`.
-        weight: of the objective in the sum of losses; 0 leaves it and its sampling out.
-        frames: length of a chain and of a chunk of real frames.
-        stride: every so many frames of a chunk are examples of the batch.
-        chunks: chunks of real frames an update.
-        chains: SGLD chains an update.
-        unconditional: share of chains that follow E(x) instead of E(x, y).
-        slots: chains a class in the replay buffer.
-        restart: probability that a chain starts anew from N(0, 1).
-        langevin: sampler settings.
-        adapt: try other sampler settings while training (`langevin.Adaptation`).
-    """
-
-    objective: str = "st-jem"
-    weight: float = 1.0
-    frames: int = 32
-    stride: int = 4
-    chunks: int = 16
-    chains: int = 6
-    unconditional: float = 0.1
-    slots: int = 32
-    restart: float = 0.05
-    langevin: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10))
-    adapt: bool = True
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "frames", "stride", "chunks", "chains", "slots")
-        if self.stride > self.frames:
-            raise ValueError(f"setting 'stride' must be at most 'frames' ({self.frames}), not {self.stride}")
-        if self.chains > self.slots:
-            raise ValueError(f"setting 'chains' must be at most 'slots' ({self.slots}), not {self.chains}")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """All settings of a training.
-
-    Attributes:
-        start: model folder whose weights to start from, or null for random ones.
-        updates: number of updates.
-        batch: excerpts an update.
-        seconds: length of an excerpt.
-        learning_rate: peak of AdamW's rate, reached after `warmup` updates, falling as a cosine.
-        clip: bound on the norm of the gradient.
-        ema: decay of the averaged weights, which are the ones that ship.
-        classify: weight of the cross-entropy on clean excerpts.
-        classify_noisy: weight of the cross-entropy on the frames along the descent.
-        denoise: weight of the descent's spectral loss; 0 trains no descent.
-        log_mel: weight of the squared error of each step's normalised log-mel.
-        score_matching: weight of denoising score matching on the clean frames; 0 leaves it out.
-        descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
-        logit_limit: largest |logit| that counts as healthy.
-        log_every, validate_every, save_every: in updates.
-        precision: 'auto' (bfloat16 where the CPU multiplies it natively), 'bfloat16' or 'float32'.
-    """
-
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    energy: EnergyConfig = field(default_factory=EnergyConfig)
-    start: str | None = None
-    updates: int = 12000
-    batch: int = 8
-    seconds: float = 2.0
-    learning_rate: float = 1e-3
-    warmup: int = 300
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.999
-    classify: float = 1.0
-    classify_noisy: float = 0.1
-    denoise: float = 1.0
-    log_mel: float = 0.1
-    score_matching: float = 0.0
-    descent_schedule: tuple[float, ...] = (0.35, 0.7)
-    logit_limit: float = 1000.0
-    log_every: int = 20
-    validate_every: int = 1000
-    save_every: int = 500
-    seed: int = 0
-    precision: str = "auto"
-
-    def __post_init__(self) -> None:
-        _check_positive(
-            self, "updates", "batch", "seconds", "learning_rate", "log_every", "validate_every", "save_every"
-        )
-        fbank = self.model.fbank
-        if self.seconds * fbank.sample_rate < (self.energy.frames - 1) * fbank.hop:
-            raise ValueError(f"{self.seconds} s have fewer frames than a chunk ({self.energy.frames})")
-
-
-def _check_positive(config: object, *names: str) -> None:
-    for name in names:
-        if not 0 < getattr(config, name) < math.inf:
-            raise ValueError(f"setting {name!r} must be more than 0, not {getattr(config, name)}")
-
-
-def read_config(path: Path) -> TrainConfig:
-    """Read a training configuration (YAML).
-
-    Raises:
-        InputError: if the file is missing, not YAML, or has unknown or impossible settings.
-    """
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Reads 1e-3 as a number, as YAML 1.2 and JSON do, so that the config.json of a training fits too."""
-
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-    )
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
-        if not isinstance(content, dict):
-            raise ValueError("it is not a mapping of settings")
-        config = checkpoint.from_dict(TrainConfig, content)
-    except FileNotFoundError as error:
-        raise InputError(f"No such file: {path}. Give the path of a training configuration.") from error
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"{path} is not a training configuration: {' '.join(str(error).split())}."
-        ) from error
-    if config.energy.objective not in OBJECTIVES:
-        raise InputError(
-            f"{path}: there is no objective {config.energy.objective!r}; choose from {', '.join(OBJECTIVES)}."
-        )
-    return config
+from .model import SpeechModel
+from .settings import TrainConfig
+from .training_log import TrainingLog
 
 
 class Trainer:
@@ -422,17 +272,17 @@ def train(
     trainer = Trainer(config, corpus)
     _resume(trainer, out)
     probe = evaluate.DenoiseProbe(corpus) if corpus.held_out and config.denoise > 0 else None
-    with _Log(out, trainer, progress) as log, _stop_on_signal() as stop:
+    with TrainingLog(out, trainer.update, config.updates, progress) as log, _stop_on_signal() as stop:
         while trainer.update < config.updates and not stop:
             try:
                 metrics = trainer.step()
             except DivergenceError:
-                log.row({"diverged": True})
+                log.row(trainer.update, {"diverged": True})
                 raise
             if trainer.update % config.log_every == 0:
-                log.row(metrics)
+                log.row(trainer.update, metrics)
             if trainer.update % config.validate_every == 0 and corpus.held_out:
-                log.row(_validate(trainer.shipped(), corpus, probe))
+                log.row(trainer.update, _validate(trainer.shipped(), corpus, probe))
             if trainer.update % config.save_every == 0:
                 _save(trainer, out)
     _save(trainer, out)
@@ -476,74 +326,6 @@ def _resume(trainer: Trainer, out: Path) -> None:
     trainer.load_state_dict(state)
 
 
-class _Log:
-    """train.jsonl, TensorBoard and the progress bar of a training."""
-
-    def __init__(self, out: Path, trainer: Trainer, progress: bool):
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.trainer = trainer
-        self.path = out / "train.jsonl"
-        self._drop_rows_after(trainer.update)
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=trainer.update)
-        self.bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-            console=Console(stderr=True),
-            disable=not progress,
-        )
-        self.task = self.bar.add_task("", total=trainer.config.updates, completed=trainer.update)
-        self.clock, self.clock_update = time.monotonic(), trainer.update
-
-    def _drop_rows_after(self, update: int) -> None:
-        """Rows written after the checkpoint will be written again."""
-        if self.path.exists():
-            rows = [json.loads(line) for line in self.path.read_text().splitlines()]
-            kept = [row for row in rows if row["update"] <= update and "diverged" not in row]
-            text = "".join(json.dumps(row) + "\n" for row in kept)
-            checkpoint.replace_file(self.path, lambda path: path.write_text(text))
-
-    def __enter__(self) -> _Log:
-        self.file = self.path.open("a")
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-        self.board.close()
-        self.file.close()
-
-    def row(self, metrics: dict[str, Any]) -> None:
-        """Write one row everywhere."""
-        update = self.trainer.update
-        if "loss" in metrics:
-            now = time.monotonic()
-            metrics["updates_per_second"] = (update - self.clock_update) / (now - self.clock)
-            self.clock, self.clock_update = now, update
-            self.bar.update(
-                self.task,
-                completed=update,
-                description=" ".join(
-                    f"{name} {metrics[key]:.3f}"
-                    for name, key in (
-                        ("loss", "loss"),
-                        ("accuracy", "accuracy"),
-                        ("energy gap", "energy_gap"),
-                        ("updates/s", "updates_per_second"),
-                    )
-                    if key in metrics
-                ),
-            )
-        self.file.write(json.dumps({"update": update, **metrics}) + "\n")
-        self.file.flush()
-        for name, value in metrics.items():
-            self.board.add_scalar(name, value, update)
-
-
 @contextlib.contextmanager
 def _stop_on_signal() -> Iterator[list[int]]:
     """A list that is empty until SIGINT or SIGTERM arrives."""
@@ -578,9 +360,3 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
     known = labels != UNLABELLED
     return ((logits.argmax(-1) == labels) & known).sum().item() / max(1, int(known.sum()))
-
-
-def with_data(config: TrainConfig, **paths: str | None) -> TrainConfig:
-    """The configuration with some paths of its data replaced; None leaves one as it is."""
-    given: dict[str, Any] = {name: path for name, path in paths.items() if path is not None}
-    return replace(config, data=replace(config.data, **given))

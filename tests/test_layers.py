@@ -14,7 +14,7 @@ FLOORS = [
     {"model", "data.dataset"},
     {"checkpoint"},
     {"denoising", "generation", "classification"},
-    {"evaluate"},
+    {"evaluate", "settings", "training_log"},
     {"train"},
     {"cli"},
     {"__main__"},

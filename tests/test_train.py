@@ -22,14 +22,15 @@ import torch
 import yaml
 from test_checkpoint import Trap
 
-from speechjem import Denoiser, checkpoint, evaluate, phones, train
+from speechjem import Denoiser, checkpoint, evaluate, phones, settings, train
 from speechjem.descent import DescentConfig
 from speechjem.errors import DivergenceError, InputError, ModelError, UsageError
 from speechjem.langevin import LangevinConfig
 from speechjem.losses import OBJECTIVES
 from speechjem.model import ModelConfig
 from speechjem.networks import NetworkConfig
-from speechjem.train import DataConfig, EnergyConfig, TrainConfig, Trainer
+from speechjem.settings import DataConfig, EnergyConfig, TrainConfig
+from speechjem.train import Trainer
 
 TINY = TrainConfig(
     model=ModelConfig(
@@ -287,7 +288,7 @@ def write_corpus(folder: Path, corpus) -> Path:
 
 
 def test_a_process_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_path):
-    settings = {
+    content = {
         "model": {"network": {"channels": 16, "hidden": 16, "dilations": [1, 2]}, "descent": {"steps": 2}},
         "data": {"labelled": str(write_corpus(tmp_path, toy_corpus)), "held_out_speakers": ["140", "180"]},
         "energy": {"frames": 16, "chunks": 4, "chains": 3, "slots": 4, "langevin": {"steps": 1}},
@@ -299,10 +300,10 @@ def test_a_process_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_pat
         "save_every": 40,
     }
     file, interrupted, whole = tmp_path / "train.yaml", tmp_path / "interrupted", tmp_path / "whole"
-    file.write_text(yaml.safe_dump(settings))
+    file.write_text(yaml.safe_dump(content))
     code = (
-        "import sys; from pathlib import Path; from speechjem import train; "
-        "train.train(train.read_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)"
+        "import sys; from pathlib import Path; from speechjem import settings, train; "
+        "train.train(settings.read_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)"
     )
 
     process = subprocess.Popen([sys.executable, "-c", code, file, interrupted])
@@ -317,7 +318,7 @@ def test_a_process_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_pat
     assert [row["update"] for row in rows(interrupted)] == list(range(1, stopped + 1))
 
     for out in (interrupted, whole):
-        train.train(train.read_config(file), out, progress=False)
+        train.train(settings.read_config(file), out, progress=False)
     assert differences(state(whole), state(interrupted)) == []
     assert rows(whole, "loss") == rows(interrupted, "loss")
     weights = [(out / "model" / "model.safetensors").read_bytes() for out in (whole, interrupted)]
@@ -452,7 +453,7 @@ def test_a_training_leaves_its_settings_state_rows_events_and_model(toy_corpus, 
 
 def test_the_settings_written_give_the_same_training(toy_corpus, tmp_path):
     train.train(replace(QUICK, updates=1), tmp_path, corpus=replace(toy_corpus, held_out=[]), progress=False)
-    assert train.read_config(tmp_path / "config.json") == replace(QUICK, updates=1)
+    assert settings.read_config(tmp_path / "config.json") == replace(QUICK, updates=1)
 
 
 def test_rows_come_as_often_as_asked_for(toy_corpus, tmp_path):
@@ -494,7 +495,7 @@ def test_without_progress_nothing_is_shown(toy_corpus, tmp_path, capfd):
 
 def read(tmp_path: Path, text: str) -> TrainConfig:
     (tmp_path / "train.yaml").write_text(text)
-    return train.read_config(tmp_path / "train.yaml")
+    return settings.read_config(tmp_path / "train.yaml")
 
 
 def test_an_empty_configuration_has_the_defaults(tmp_path):
@@ -567,19 +568,19 @@ def test_an_impossible_configuration_is_refused_by_name(tmp_path, text, named):
 def test_a_configuration_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "train.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not a training configuration"):
-        train.read_config(tmp_path / "train.yaml")
+        settings.read_config(tmp_path / "train.yaml")
 
 
 def test_a_missing_configuration_is_refused(tmp_path):
     with pytest.raises(InputError, match="No such file"):
-        train.read_config(tmp_path / "train.yaml")
+        settings.read_config(tmp_path / "train.yaml")
 
 
 @pytest.mark.parametrize(
     "path", sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml")), ids=lambda path: path.stem
 )
 def test_the_configurations_of_the_recipes_can_be_read(path):
-    assert train.read_config(path).updates > 0
+    assert settings.read_config(path).updates > 0
 
 
 def test_training_without_a_corpus_is_refused(tmp_path):
@@ -589,5 +590,5 @@ def test_training_without_a_corpus_is_refused(tmp_path):
 
 def test_paths_of_the_data_can_be_replaced_one_by_one():
     config = replace(QUICK, data=DataConfig("a", "b", "c", ("anna",)))
-    changed = train.with_data(config, labelled="x", unlabelled=None, noise="y")
+    changed = settings.with_data(config, labelled="x", unlabelled=None, noise="y")
     assert changed == replace(QUICK, data=DataConfig("x", "b", "y", ("anna",)))
