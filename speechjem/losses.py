@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .errors import SpeechjemError
 from .jem import JEM
 
 
@@ -108,3 +109,37 @@ def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor, filters: Tensor) -
     compressed = magnitude_e.square() + magnitude_c.square() - 2 * magnitude_e * magnitude_c * cosine
     error = (power_e + power_c - 2 * cosine * (power_e * power_c).sqrt()).sum((1, 2)) / power_c.sum((1, 2))
     return 8 * loudness.mean() + 2 * compressed.mean() + 0.1 * error.clamp_max(4).mean()
+
+
+class PesqDistance(torch.nn.Module):
+    """Extension: differentiable approximation of PESQ's disturbance, by the package torch-pesq.
+
+    4.5 minus the distance is the raw PESQ score (ITU-T P.862) up to the package's simplifications.
+
+    Args:
+        sample_rate: of the waveforms, in Hz.
+
+    Raises:
+        SpeechjemError: if torch-pesq is not installed.
+    """
+
+    def __init__(self, sample_rate: int):
+        super().__init__()
+        try:
+            from torch_pesq import PesqLoss
+        except ImportError as error:
+            raise SpeechjemError(
+                "A PESQ loss needs torch-pesq; run: pip install 'speechjem[pesq-loss]'."
+            ) from error
+        self.distance = PesqLoss(1.0, sample_rate=sample_rate)
+
+    def forward(self, estimate: Tensor, clean: Tensor) -> Tensor:
+        """Mean distance of estimates from clean speech, both (batch, samples).
+
+        Examples without speech, for which PESQ is undefined, are left out; 0 if none remains.
+        """
+        speech = clean.square().mean(-1) > 1e-5
+        if not speech.any():
+            return estimate.new_zeros(())
+        # The package's filters work in place.
+        return self.distance(clean[speech].clone(), estimate[speech].clone()).mean()

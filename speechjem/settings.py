@@ -85,6 +85,7 @@ class TrainConfig:
         classify: weight of the cross-entropy on clean excerpts.
         classify_noisy: weight of the cross-entropy on the frames along the descent.
         denoise: weight of the descent's spectral loss; 0 trains no descent.
+        pesq: weight of an approximation of PESQ's distance (needs torch-pesq); 0 leaves it out.
         log_mel: weight of the squared error of each step's normalised log-mel.
         score_matching: weight of denoising score matching on the clean frames; 0 leaves it out.
         descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
@@ -108,6 +109,7 @@ class TrainConfig:
     classify: float = 1.0
     classify_noisy: float = 0.1
     denoise: float = 1.0
+    pesq: float = 0.0
     log_mel: float = 0.1
     score_matching: float = 0.0
     descent_schedule: tuple[float, ...] = (0.35, 0.7)

@@ -30,7 +30,7 @@ from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
 from .errors import DivergenceError, ModelError, UsageError
 from .jem import energy_of
 from .langevin import Adaptation, ReplayBuffer, sample, standard_normal
-from .losses import OBJECTIVES, denoising_score_matching, spectral_gain
+from .losses import OBJECTIVES, PesqDistance, denoising_score_matching, spectral_gain
 from .model import SpeechModel
 from .settings import TrainConfig
 from .training_log import TrainingLog
@@ -64,6 +64,7 @@ class Trainer:
             len(config.model.phones), config.energy.slots, shape, standard_normal(shape), self.generator
         )
         self.adaptation = Adaptation(config.energy.langevin)
+        self.pesq = PesqDistance(fbank.sample_rate) if config.pesq > 0 else None
         self.update = 0
         self.bfloat16 = _use_bfloat16(config.precision)
 
@@ -178,11 +179,16 @@ class Trainer:
         with torch.autocast("cpu", enabled=False):
             gain = self.model.gain(x.float(), x_noisy)
             spectral = spectral_gain(gain, noisy, clean, self.model.fbank.filters)
-        return {
-            "loss_denoise": config.denoise * spectral,
-            "loss_log_mel": config.log_mel * torch.stack(errors).mean(),
-            "loss_classify_noisy": config.classify_noisy * torch.stack(entropies).mean(),
-        }
+            losses = {
+                "loss_denoise": config.denoise * spectral,
+                "loss_log_mel": config.log_mel * torch.stack(errors).mean(),
+                "loss_classify_noisy": config.classify_noisy * torch.stack(entropies).mean(),
+            }
+            if self.pesq is not None:
+                samples = self.batches.length
+                waveforms = (self.model.fbank.istft(s, samples) for s in (gain * noisy, clean))
+                losses["loss_pesq"] = config.pesq * self.pesq(*waveforms)
+        return losses
 
     def _score_matching(self, x: Tensor) -> Tensor:
         """Denoising score matching at noise levels drawn log-uniformly from 0.08 to 1.2."""

@@ -2,8 +2,12 @@
 
 import itertools
 import math
+from pathlib import Path
 
+import numpy as np
+import pesq
 import pytest
+import soundfile
 import torch
 from torch import nn
 
@@ -131,6 +135,39 @@ def test_score_matching_gradient_against_finite_differences():
 def spectra(seed=0, frames=4, bins=257):
     random = torch.Generator().manual_seed(seed)
     return [torch.randn(2, frames, bins, dtype=torch.complex64, generator=random) for _ in range(2)]
+
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+def mixtures():
+    """Clean speech (samples,), and mixtures with its noise at falling levels (n, samples)."""
+    clean, noisy = (
+        soundfile.read(SAMPLES / f"{name}.flac", dtype="float32")[0] for name in ("clean", "noisy")
+    )
+    levels = (1.0, 0.4, 0.15, 0.06, 0.02)
+    return clean, np.stack([clean + level * (noisy - clean) for level in levels])
+
+
+def test_pesq_distance_follows_pesq():
+    clean, mixed = mixtures()
+    measured = [pesq.pesq(16000, clean, x, "wb") for x in mixed]
+    distance = losses.PesqDistance(16000)
+    found = [distance(torch.from_numpy(x)[None], torch.from_numpy(clean)[None]).item() for x in mixed]
+    raw = 4.5 - np.array(found)
+    mapped = 0.999 + 4 / (1 + np.exp(-1.3669 * raw + 3.8224))  # ITU-T P.862.2
+    np.testing.assert_allclose(mapped, measured, atol=0.35)
+
+
+def test_pesq_distance_has_a_finite_gradient_and_leaves_silence_out():
+    clean, mixed = mixtures()
+    estimate = torch.from_numpy(mixed[:2, :32000].copy()).requires_grad_()
+    reference = torch.stack([torch.from_numpy(clean[:32000]), torch.zeros(32000)])
+    losses.PesqDistance(16000)(estimate, reference).backward()
+    assert estimate.grad[0].abs().max() > 0
+    assert estimate.grad.isfinite().all()
+    assert not estimate.grad[1].any()
+    assert losses.PesqDistance(16000)(estimate[1:], reference[1:]) == 0
 
 
 FILTERS = mel_filters(FbankConfig())

@@ -166,6 +166,12 @@ def test_score_matching_takes_part_only_when_it_has_a_weight(toy_corpus):
     assert Trainer(replace(QUICK, score_matching=0.1), toy_corpus).step()["loss_score_matching"] > 0
 
 
+def test_the_pesq_loss_takes_part_only_when_it_has_a_weight(toy_corpus):
+    # PESQ looks at 0.3 s at a time.
+    assert "loss_pesq" not in Trainer(QUICK, toy_corpus).step()
+    assert Trainer(replace(QUICK, pesq=1.0, seconds=1.0), toy_corpus).step()["loss_pesq"] > 0
+
+
 def test_the_schedule_brings_the_steps_of_the_descent_in(toy_corpus):
     model = replace(TINY.model, descent=DescentConfig(steps=3))
     trainer = Trainer(replace(QUICK, model=model, updates=10, descent_schedule=(0.35, 0.7)), toy_corpus)
