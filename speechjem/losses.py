@@ -93,7 +93,8 @@ def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor, filters: Tensor) -
     Three parts: loudness, the mel power to the power 0.15 (about Zwicker's and PESQ's exponent 0.23, on
     a scale of frequency near theirs); complex values whose magnitudes are compressed by 0.3, so that the
     gain falls where the noisy phase is wrong (Ephrat et al. 2018; Braun and Tashev 2021, arXiv
-    2009.12286); and the ratio of error to speech energy, which is the inverse SNR of the result.
+    2009.12286); and the SNR of the result, as a logarithm, so that a decibel counts the same in a good and in
+    a bad recording.
 
     Args:
         gain: real gain between 0 and 1, shape (batch, frames, frequencies).
@@ -108,7 +109,8 @@ def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor, filters: Tensor) -
     magnitude_e, magnitude_c = power_e**0.15, power_c**0.15
     compressed = magnitude_e.square() + magnitude_c.square() - 2 * magnitude_e * magnitude_c * cosine
     error = (power_e + power_c - 2 * cosine * (power_e * power_c).sqrt()).sum((1, 2)) / power_c.sum((1, 2))
-    return 8 * loudness.mean() + 2 * compressed.mean() + 0.1 * error.clamp_max(4).mean()
+    # Below 0.003, 25 dB of SNR, a smaller error is no longer worth much.
+    return 8 * loudness.mean() + 2 * compressed.mean() + 0.2 * torch.log1p(error / 0.003).mean()
 
 
 class PesqDistance(torch.nn.Module):
