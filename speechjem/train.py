@@ -53,7 +53,7 @@ class Trainer:
         if config.start is None:
             self._measure_features()
         else:
-            self.model.load_state_dict(checkpoint.load(config.start).state_dict())
+            self._start_from(config.start)
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -67,6 +67,14 @@ class Trainer:
         self.pesq = PesqDistance(fbank.sample_rate) if config.pesq > 0 else None
         self.update = 0
         self.bfloat16 = _use_bfloat16(config.precision)
+
+    def _start_from(self, folder: str) -> None:
+        try:
+            self.model.load_state_dict(checkpoint.load(folder).state_dict())
+        except RuntimeError as error:
+            raise UsageError(
+                f"The model in {folder} has other sizes than the settings; start anew."
+            ) from error
 
     def _measure_features(self) -> None:
         """Set the mean and the standard deviation of each mel bin from clean excerpts."""

@@ -48,7 +48,9 @@ class TrainingLog:
 
     def _drop_rows_after(self, update: int) -> None:
         if self.path.exists():
-            rows = [json.loads(line) for line in self.path.read_text().splitlines()]
+            # A killed process may have left half a line, which has no end.
+            lines = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            rows = [json.loads(line) for line in lines]
             kept = [row for row in rows if row["update"] <= update and "diverged" not in row]
             text = "".join(json.dumps(row) + "\n" for row in kept)
             checkpoint.replace_file(self.path, lambda path: path.write_text(text))

@@ -218,6 +218,28 @@ def test_the_shipped_weights_are_the_moving_average(toy_corpus):
     torch.testing.assert_close(trainer.shipped().jem.network.output.weight.detach(), expected)
 
 
+def test_a_training_may_start_from_the_weights_and_features_of_a_model(toy_corpus, tmp_path):
+    first, _ = run(QUICK, toy_corpus, 3)
+    checkpoint.save(first.shipped(), tmp_path)
+    # Another corpus and seed, which alone would give other features and weights.
+    corpus = replace(toy_corpus, labelled=toy_corpus.labelled[:1])
+    second = Trainer(replace(QUICK, start=str(tmp_path), seed=1), corpus)
+    for model in (second.model, second.shipped()):
+        assert differences(dict(first.shipped().state_dict()), dict(model.state_dict())) == []
+
+
+def test_a_start_from_a_model_of_other_sizes_is_refused(toy_corpus, tmp_path):
+    checkpoint.save(Trainer(QUICK, toy_corpus).shipped(), tmp_path)
+    model = replace(QUICK.model, descent=DescentConfig(steps=3))
+    with pytest.raises(UsageError, match="other sizes"):
+        Trainer(replace(QUICK, model=model, start=str(tmp_path)), toy_corpus)
+
+
+def test_a_start_from_a_missing_model_is_refused(toy_corpus, tmp_path):
+    with pytest.raises(ModelError, match="not a model folder"):
+        Trainer(replace(QUICK, start=str(tmp_path / "none")), toy_corpus)
+
+
 def test_mostly_unlabelled_speech_trains_at_any_batch_size(toy_corpus):
     corpus = replace(toy_corpus, labelled=toy_corpus.labelled[:1], unlabelled=toy_corpus.unlabelled * 20)
     _, metrics = run(replace(QUICK, batch=1), corpus, 30)
@@ -341,6 +363,8 @@ def test_rows_after_the_last_checkpoint_are_written_again(toy_corpus, tmp_path):
     # As if the process had been killed at update 12, four updates after a checkpoint.
     earlier, _ = run(QUICK, corpus, 8)
     torch.save(earlier.state_dict(), tmp_path / "checkpoint.pt")
+    with (tmp_path / "train.jsonl").open("a") as log:
+        log.write('{"update": 13, "lo')
     train.train(QUICK, tmp_path, corpus=corpus, progress=False)
     assert rows(tmp_path) == expected
 
@@ -412,14 +436,14 @@ def test_at_a_divergence_the_last_good_checkpoint_stays(toy_corpus, tmp_path):
         train.train(config, tmp_path, corpus=toy_corpus, progress=False)
     good, _ = run(config, toy_corpus, update // 3 * 3)
     assert differences(good.state_dict(), state(tmp_path)) == []
-    assert (
-        differences(dict(good.shipped().state_dict()), dict(checkpoint.load(tmp_path / "model").state_dict()))
-        == []
-    )
+    shipped = checkpoint.load(tmp_path / "model")
+    assert differences(dict(good.shipped().state_dict()), dict(shipped.state_dict())) == []
 
 
-def test_a_divergence_is_the_last_row_and_is_there_once(toy_corpus, tmp_path):
+@pytest.mark.parametrize("save_every", [1, 3])
+def test_a_divergence_is_the_last_row_and_is_there_once(toy_corpus, tmp_path, save_every):
     config, update = diverging(toy_corpus)
+    config = replace(config, save_every=save_every)
     for _ in range(2):  # going on from the checkpoint diverges again
         with pytest.raises(DivergenceError):
             train.train(config, tmp_path, corpus=toy_corpus, progress=False)
