@@ -135,7 +135,8 @@ def test_leading_dimensions_are_those_of_the_waveforms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "frames"), [(1.0, 100), (0.29, 29), (0.07, 7), (0.011, 2), (0.01, 1), (0.001, 1), (0.0, 1)]
+    ("seconds", "frames"),
+    [(1.0, 100), (0.35000000000000003, 35), (4.03, 403), (0.011, 2), (0.01, 1), (0.001, 1), (0.0, 1)],
 )
 def test_a_duration_is_rounded_up_to_whole_frames_and_at_least_one(seconds: float, frames: int) -> None:
     assert frames_for(seconds, FbankConfig()) == frames

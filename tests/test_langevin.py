@@ -184,3 +184,41 @@ def test_the_buffer_goes_on_from_its_saved_state():
         (a, i), (b, j) = (r.draw(labels, restart=0.5) for r in (first, second))
         assert torch.equal(a, b)
         assert torch.equal(i, j)
+
+
+def test_a_saved_state_of_the_buffer_does_not_change_when_the_buffer_does():
+    labels = torch.tensor([0, 1, 2])
+    replay = buffer()
+    state = replay.state_dict()
+    before = state["chains"].clone()
+    _, slots = replay.draw(labels, restart=0.0)
+    replay.put(labels, slots, torch.full((3, 2), 9.0))
+    assert torch.equal(state["chains"], before)
+
+
+def test_the_noise_shrinks_with_the_root_of_the_step_size():
+    """No force: increments are sqrt(a_k) * noise * e_k, with a_1 = a_0 / 4."""
+    config = replace(EXACT, steps=2, step_size=0.36, noise=0.5, decay=0.25)
+    start = torch.zeros(7)
+    first, second = sgld(torch.zeros_like, start, config, generator())
+    draws = generator()
+    e0, e1 = torch.randn(7, generator=draws), torch.randn(7, generator=draws)
+    torch.testing.assert_close(first, 0.6 * 0.5 * e0)
+    torch.testing.assert_close(second - first, 0.3 * 0.5 * e1)
+
+
+def test_the_clamp_bounds_each_component_on_both_sides_and_leaves_small_ones():
+    config = replace(EXACT, step_size=2.0, noise=0.0, clamp=1.5)
+    force = torch.tensor([-9.0, -1.0, 0.5, 9.0])
+    moved = sample(lambda x: -force, torch.zeros(4), config)
+    assert moved.tolist() == [-1.5, -1.0, 0.5, 1.5]
+
+
+def test_adaptation_tries_the_value_and_one_factor_to_either_side():
+    start = LangevinConfig()
+    adaptation = Adaptation(start)
+    tried = []
+    for _ in range(3):
+        tried.append(adaptation.propose().step_size / start.step_size)
+        adaptation.report(0.0)
+    assert tried == pytest.approx([0.9, 1, 1 / 0.9])

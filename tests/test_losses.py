@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from speechjem import losses
-from speechjem.fbank import FbankConfig, mel_filters
+from speechjem.fbank import Fbank, FbankConfig, mel_filters
 from speechjem.jem import JEM
+from speechjem.networks import NetworkConfig, SlidingTDNN
 
 # Two real examples of the classes 0 and 1, one sample; columns are classes.
 REAL = torch.tensor([[1.0, 0.0], [0.5, 2.0]], dtype=torch.float64)
@@ -202,3 +203,68 @@ def test_spectral_gain_gradient_against_finite_differences():
     assert torch.autograd.gradcheck(
         lambda g: losses.spectral_gain(g, clean + noise, clean, filters), gain, fast_mode=True
     )
+
+
+def test_both_terms_are_the_joint_likelihood_and_the_mutual_information_with_samples_too():
+    labels = torch.tensor([2, 0, 1, 3, 3])
+    real, sampled = random_logits(5).detach(), random_logits(3, seed=1).detach()
+    p = torch.cat([real, sampled]).exp()
+    p = p / p.sum()
+    p_xy = p[torch.arange(5), labels]
+    information = (p_xy / (p.sum(1)[:5] * p.sum(0)[labels])).log()
+    assert losses.st_jem(real, labels, sampled).item() == pytest.approx(
+        -(p_xy.log() + information).mean().item()
+    )
+
+
+def test_joint_balances_real_and_sampled_examples():
+    real, sampled = random_logits(6), random_logits(4, seed=1)
+    losses.joint(real, torch.tensor([0, 0, 1, 2, 2, 2]), sampled).backward()
+    assert (real.grad.sum() + sampled.grad.sum()).item() == pytest.approx(0, abs=1e-12)
+    assert sampled.grad.sum() > 0.01
+
+
+def test_score_matching_gradient_through_the_network_against_finite_differences():
+    torch.manual_seed(0)
+    network = SlidingTDNN(NetworkConfig(bins=3, classes=2, channels=4, hidden=5, dilations=(1, 2))).double()
+    x, noise = gaussian_data(2, frames=7, bins=3)
+    sigma = torch.tensor([0.3, 1.0], dtype=torch.float64)[:, None, None]
+
+    def loss():
+        return losses.denoising_score_matching(JEM(network), x, sigma, noise)
+
+    loss().backward()
+    for name, parameter in network.named_parameters():
+        direction, value = torch.randn_like(parameter), parameter.data.clone()
+        sides = []
+        for shift in (1e-5, -1e-5):
+            parameter.data = value + shift * direction
+            sides.append(loss().item())
+        parameter.data = value
+        numeric = (sides[0] - sides[1]) / 2e-5
+        assert (parameter.grad * direction).sum().item() == pytest.approx(numeric, rel=1e-5, abs=1e-9), name
+
+
+def test_spectral_gain_by_hand():
+    """One bin: noisy 4i with gain 1/2 is 2i, at a right angle to the clean 1; its error energy is 4 + 1."""
+    noisy, clean = (torch.tensor([[[z]]], dtype=torch.complex128) for z in (4j, 1))
+    gain, one = (torch.full(shape, v, dtype=torch.float64) for shape, v in (((1, 1, 1), 0.5), ((1, 1), 1.0)))
+    expected = 8 * (4**0.15 - 1) ** 2 + 2 * (2**0.6 + 1) + 0.2 * log(1 + 5 / 0.003)
+    assert losses.spectral_gain(gain, noisy, clean, one).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_spectral_gain_falls_all_the_way_to_the_best_gain_of_a_real_mixture():
+    clean, mixed = mixtures()
+    fbank = Fbank(FbankConfig())
+    level = fbank.level_gain(torch.from_numpy(mixed[0]))
+    noisy, clean = (fbank.stft(level * torch.from_numpy(x))[None] for x in (mixed[0], clean))
+    best = ((clean * noisy.conj()).real / noisy.abs().square().clamp_min(1e-12)).clamp(0, 1)
+    path = [losses.spectral_gain(1 + t / 10 * (best - 1), noisy, clean, FILTERS).item() for t in range(11)]
+    assert all(a > b for a, b in itertools.pairwise(path))
+
+
+def test_spectral_gain_has_a_finite_gradient_in_silence():
+    silence = torch.zeros(1, 3, 257, dtype=torch.complex64)
+    gain = torch.zeros(1, 3, 257, requires_grad=True)
+    losses.spectral_gain(gain, silence, silence, FILTERS).backward()
+    assert gain.grad.isfinite().all()

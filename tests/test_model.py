@@ -50,3 +50,22 @@ def test_a_tone_in_one_bin_is_turned_down_where_the_bin_is(model):
 def test_the_network_must_fit_the_features():
     with pytest.raises(ValueError, match="bins"):
         ModelConfig(fbank=FbankConfig(bins=64))
+
+
+def test_every_frequency_is_a_weighted_mean_of_the_bins(model):
+    weights = model._spread()
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(0), torch.ones(257))
+
+
+def test_frequencies_below_and_above_the_filters_follow_the_outermost_bin():
+    """Filters from 300 to 7000 Hz leave the STFT bins 0 to 9 and from 225 on uncovered."""
+    fbank = FbankConfig(bins=40, low=300, high=7000)
+    network = NetworkConfig(bins=40, channels=8, hidden=8, dilations=(1,))
+    model = SpeechModel(ModelConfig(fbank=fbank, network=network))
+    start = torch.zeros(1, 1, 40)
+    moved = start.clone()
+    moved[..., 0], moved[..., -1] = -2 * math.log(2), -2 * math.log(4)
+    gain = model.gain(moved, start)[0, 0]
+    torch.testing.assert_close(gain[:10], torch.full((10,), 0.5))
+    torch.testing.assert_close(gain[225:], torch.full((32,), 0.25))

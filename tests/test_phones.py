@@ -64,10 +64,12 @@ def test_another_digit_is_no_stress(digit: str) -> None:
 
 @pytest.mark.parametrize(
     ("ipa", "name"),
-    zip(
-        "ɑ æ ʌ ɔ aʊ aɪ tʃ ð ɛ ɝ eɪ ɡ h ɪ i dʒ ŋ oʊ ɔɪ ɹ ʃ θ ʊ u j ʒ".split(),
-        "AA AE AH AO AW AY CH DH EH ER EY G HH IH IY JH NG OW OY R SH TH UH UW Y ZH".split(),
-        strict=True,
+    list(
+        zip(
+            "ɑ æ ʌ ɔ aʊ aɪ tʃ ð ɛ ɝ eɪ ɡ h ɪ i dʒ ŋ oʊ ɔɪ ɹ ʃ θ ʊ u j ʒ".split(),
+            "AA AE AH AO AW AY CH DH EH ER EY G HH IH IY JH NG OW OY R SH TH UH UW Y ZH".split(),
+            strict=True,
+        )
     ),
 )
 def test_ipa_is_understood(ipa: str, name: str) -> None:
