@@ -143,6 +143,10 @@ def generate(
     steps: Steps = None,
     step_size: StepSize = None,
     noise: Noise = None,
+    guidance: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Weight of log p(phone | frames) beside the energy; the model's by default."),
+    ] = None,
     seed: Seed = 0,
     model: Model = None,
     device: Device = "auto",
@@ -165,7 +169,12 @@ def generate(
     for target in targets:
         audio.check_target(target, force)
     generator = Generator(
-        str(model) if model else None, steps=steps, step_size=step_size, noise=noise, device=device
+        str(model) if model else None,
+        steps=steps,
+        step_size=step_size,
+        noise=noise,
+        guidance=guidance,
+        device=device,
     )
     waveforms = generator(phoneme or phonemes or "", lengths, seed=seed, count=count)
     for target, waveform in zip(targets, waveforms, strict=True):

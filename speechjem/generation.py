@@ -1,4 +1,8 @@
-"""Generation: SGLD from noise on E(x, y) over the frames of the phones asked for, then inversion."""
+"""Generation: SGLD from noise on E(x, y) over the frames of the phones asked for, then inversion.
+
+The shipped model is sampled with guidance: log p(y | x) beside the energy. E(x, y) alone wanders to frames
+that all classes like.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,7 @@ class Generator:
         model: a loaded model, or the path of a model folder; the shipped model by default.
         steps, step_size, noise: sampler settings, as the model's configuration says by default
             (see `langevin.LangevinConfig`).
+        guidance: weight of log p(y | x) beside the energy; the model's by default.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:
@@ -42,11 +47,15 @@ class Generator:
         steps: int | None = None,
         step_size: float | None = None,
         noise: float | None = None,
+        guidance: float | None = None,
         device: str = "auto",
     ):
         self.device = choose_device(device)
         self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
         self.sampler = with_given(self.model.config.generate, steps=steps, step_size=step_size, noise=noise)
+        self.guidance = self.model.config.guidance if guidance is None else guidance
+        if not 0 <= self.guidance < math.inf:
+            raise UsageError(f"The guidance must be a number of at least 0, not {guidance}.")
 
     @property
     def sample_rate(self) -> int:
@@ -100,7 +109,7 @@ class Generator:
         start = torch.randn(shape, generator=generator).to(self.device)
         noise = torch.Generator(self.device).manual_seed(seed)
         wanted = labels.to(self.device).expand(count, -1)
-        return sample(lambda x: self.model.jem.gradient(x, wanted), start, self.sampler, noise)
+        return sample(lambda x: self.model.jem.gradient(x, wanted, self.guidance), start, self.sampler, noise)
 
     def _labels(self, names: list[str], seconds: float | Sequence[float]) -> Tensor:
         """Class of every frame."""

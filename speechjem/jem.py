@@ -41,11 +41,21 @@ class JEM(nn.Module):
         """
         return energy_of(self.logits(x), labels)
 
-    def gradient(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Gradient of the energy with respect to x, shape of x; no graph is kept."""
+    def gradient(self, x: Tensor, labels: Tensor | None = None, guidance: float = 0.0) -> Tensor:
+        """Gradient of the energy with respect to x, shape of x; no graph is kept.
+
+        Args:
+            x, labels: as in `energy`.
+            guidance: adds -guidance * sum_t log p(y_t | x) to E(x, y), which keeps out what other
+                classes like as well; needs labels.
+        """
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.energy(x, labels).sum(), x)
+            logits = self.logits(x)
+            energy = energy_of(logits, labels)
+            if guidance > 0:
+                energy = energy + guidance * (energy - energy_of(logits))
+            (gradient,) = torch.autograd.grad(energy.sum(), x)
         return gradient
 
 

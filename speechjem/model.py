@@ -23,6 +23,7 @@ class ModelConfig:
         denoise_mode: the better mode of this model, 'descent' or 'prior'.
         denoise_prior: sampler settings of the mode 'prior'.
         generate: sampler settings of generation.
+        guidance: weight of log p(y | x) in generation (see `jem.JEM.gradient`).
     """
 
     fbank: FbankConfig = field(default_factory=FbankConfig)
@@ -31,7 +32,8 @@ class ModelConfig:
     phones: tuple[str, ...] = PHONES
     denoise_mode: str = "descent"
     denoise_prior: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10))
-    generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=60))
+    generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=30))
+    guidance: float = 2.0
 
     def __post_init__(self) -> None:
         if (self.network.bins, self.network.classes) != (self.fbank.bins, len(self.phones)):

@@ -34,9 +34,9 @@ def difference(a, b):
 def test_a_noisy_recording_comes_nearer_to_the_clean_one(pair, denoiser):
     clean, noisy = pair
     before, after = (metrics.score(clean, x, RATE) for x in (noisy, denoiser(noisy, RATE)))
-    assert after["si_sdr"].value - before["si_sdr"].value > 5
-    assert after["pesq_wb"].value - before["pesq_wb"].value > 0.15
-    assert after["estoi"].value > before["estoi"].value
+    assert after["si_sdr"].value - before["si_sdr"].value > 2
+    assert after["pesq_wb"].value - before["pesq_wb"].value > 0.4
+    assert after["estoi"].value - before["estoi"].value > 0.05
 
 
 def test_clean_speech_is_left_nearly_alone(pair, denoiser):

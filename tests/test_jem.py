@@ -160,3 +160,14 @@ def test_the_gradient_of_a_quadratic_energy_is_linear() -> None:
 )
 def test_logits_have_at_least_single_precision(given: torch.dtype, found: torch.dtype) -> None:
     assert model().to(given).logits(frames(1, 5, 4).to(given)).dtype == found
+
+
+def test_guidance_adds_the_gradient_of_the_posterior():
+    torch.manual_seed(0)
+    jem = JEM(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.SiLU(), torch.nn.Linear(5, 4)).double())
+    x = torch.randn(2, 6, 3, dtype=torch.float64)
+    labels = torch.randint(4, (2, 6))
+    y = x.clone().requires_grad_()
+    posterior = jem.log_posterior(y).gather(-1, labels[..., None]).sum()
+    (wanted,) = torch.autograd.grad(jem.energy(y, labels).sum() - 1.5 * posterior, y)
+    torch.testing.assert_close(jem.gradient(x, labels, guidance=1.5), wanted)

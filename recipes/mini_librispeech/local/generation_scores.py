@@ -32,9 +32,11 @@ def formants(waveform: np.ndarray, rate: int) -> np.ndarray:
 
 
 def centroid(waveform: np.ndarray, rate: int) -> float:
-    """Power-weighted mean frequency in Hz."""
+    """Power-weighted mean frequency above 1 kHz, in Hz: what is below is not the fricative's noise."""
     power = np.abs(np.fft.rfft(waveform)) ** 2
-    return float(np.fft.rfftfreq(len(waveform), 1 / rate) @ power / power.sum())
+    frequency = np.fft.rfftfreq(len(waveform), 1 / rate)
+    power[frequency < 1000] = 0
+    return float(frequency @ power / power.sum())
 
 
 def main() -> None:
@@ -55,7 +57,7 @@ def main() -> None:
         mean, spread = f.mean(0), f.std(0)
         cells = [f"{m:.0f} ± {s:.0f}" for m, s in zip(mean, spread, strict=True)]
         print(f"| {vowel} | {cells[0]} | {cells[1]} | {men[0]}, {men[1]} | {women[0]}, {women[1]} |")
-    print("\n| fricative | spectral centroid (Hz) |\n|---|---|")
+    print("\n| fricative | spectral centroid above 1 kHz (Hz) |\n|---|---|")
     for fricative in FRICATIVES:
         sounds = generator(fricative, SECONDS, seed=arguments.seed, count=arguments.count)
         values = [centroid(sound, rate) for sound in sounds]
