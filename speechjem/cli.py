@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -28,15 +28,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# typer reads these annotations at run time, where Python 3.10 needs Optional.
-Model = Annotated[Optional[Path], typer.Option(help="Model folder; the shipped model by default.")]  # noqa: UP045
+Model = Annotated[Path | None, typer.Option(help="Model folder; the shipped model by default.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Steps = Annotated[Optional[int], typer.Option(help="Number of steps; the model's by default.")]  # noqa: UP045
+Steps = Annotated[int | None, typer.Option(help="Number of steps; the model's by default.")]
 StepSize = Annotated[
-    Optional[float],  # noqa: UP045
+    float | None,
     typer.Option(help="SGLD step size; in denoising by descent, a factor on the trained sizes."),
 ]
-Noise = Annotated[Optional[float], typer.Option(help="Noise added at each step.")]  # noqa: UP045
+Noise = Annotated[float | None, typer.Option(help="Noise added at each step.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
@@ -81,11 +80,11 @@ def _options(
 def denoise(
     inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("-o", "--out", help="Output file, or folder (the tree of an input folder is mirrored)."),
     ] = None,
     mode: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="descent (trained steps) or prior (SGLD); the model's better one by default."),
     ] = None,
     steps: Steps = None,
@@ -123,20 +122,20 @@ def denoise(
 
 @app.command()
 def generate(
-    phoneme: Annotated[Optional[str], typer.Option(help="One phone, such as aa.")] = None,  # noqa: UP045
+    phoneme: Annotated[str | None, typer.Option(help="One phone, such as aa.")] = None,
     phonemes: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="A sequence of phones, such as 'hh ah l ow'."),
     ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Output file; with -n 3: out-1.wav ... out-3.wav.")
     ] = Path("out.wav"),
     seconds: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(help="Duration of each phone; 0.5 for one phone, 0.15 in a sequence."),
     ] = None,
     durations: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Duration of every phone of a sequence in seconds, such as '0.1 0.08 0.1 0.3'."),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", help="Number of utterances.")] = 1,
@@ -144,7 +143,7 @@ def generate(
     step_size: StepSize = None,
     noise: Noise = None,
     guidance: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(help="Weight of log p(phone | frames) beside the energy; the model's by default."),
     ] = None,
     seed: Seed = 0,
@@ -247,11 +246,11 @@ def classify(
 @app.command("train")
 def train_model(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
-    labelled: Annotated[Optional[str], typer.Option(help="Kaldi data directory with ali.ctm.")] = None,  # noqa: UP045
-    unlabelled: Annotated[Optional[str], typer.Option(help="Folder of more clean speech.")] = None,  # noqa: UP045
-    noise: Annotated[Optional[str], typer.Option(help="Folder of noise.")] = None,  # noqa: UP045
+    labelled: Annotated[str | None, typer.Option(help="Kaldi data directory with ali.ctm.")] = None,
+    unlabelled: Annotated[str | None, typer.Option(help="Folder of more clean speech.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Folder of noise.")] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("-o", "--out", help="Folder of the training; exp/NAME of the configuration by default."),
     ] = None,
 ) -> None:
@@ -266,7 +265,7 @@ def train_model(
 
 @app.command()
 def info(
-    model: Annotated[Path | None, typer.Argument(help="Model folder; the shipped model by default.")] = None,  # noqa: UP045
+    model: Annotated[Path | None, typer.Argument(help="Model folder; the shipped model by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Describe a model: settings, size, checksum."""
