@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from .denoising import denoise as denoise
     from .generation import generate as generate
     from .metrics import score as score
+    from .streaming import StreamDenoiser as StreamDenoiser
 
 __version__ = "0.1.0"
-__all__ = ["Denoiser", "classify", "denoise", "generate", "load_model", "score"]
+__all__ = ["Denoiser", "StreamDenoiser", "classify", "denoise", "generate", "load_model", "score"]
 _HOME = {
     "Denoiser": ("denoising", "Denoiser"),
+    "StreamDenoiser": ("streaming", "StreamDenoiser"),
     "classify": ("classification", "classify"),
     "denoise": ("denoising", "denoise"),
     "generate": ("generation", "generate"),

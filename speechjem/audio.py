@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ SUFFIXES = tuple(_FORMATS)
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
 _WRITE_FRAMES = 1 << 12
+_CHUNK_FRAMES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,62 @@ class Source:
     relative: Path
 
 
+@dataclass(frozen=True)
+class AudioFile:
+    """An audio file that can be read piece by piece, as often as one likes.
+
+    Attributes:
+        path: where it is.
+        sample_rate: in Hz.
+        channels: their number.
+        format, subtype: as in `Audio`.
+        raw: whether it has no header, but samples only.
+    """
+
+    path: Path
+    sample_rate: int
+    channels: int
+    format: str
+    subtype: str
+    raw: bool = False
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """All samples from the start, in float32 pieces of shape (channels, samples), full scale 1.
+
+        Raises:
+            InputError: as `read` does, when the damaged, empty or not finite place is reached.
+        """
+        count = 0
+        with _opened(self.path, self.sample_rate if self.raw else None) as file:
+            while (piece := _next(file, self.path)).size:
+                if not np.isfinite(piece).all():
+                    raise InputError(
+                        f"{self.path} has NaN or infinite samples; repair the file or leave it out."
+                    )
+                count += len(piece)
+                yield np.ascontiguousarray(piece.T)
+        if count == 0:
+            raise InputError(f"{self.path} has no samples; give a file that is not empty.")
+
+
+def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> AudioFile:
+    """Look into an audio file, to read it piece by piece.
+
+    Args:
+        path: the file, of any format that soundfile knows.
+        raw_rate: for a file without a header: its sample rate in Hz; the samples are taken to be one channel
+            of 16-bit little-endian integers.
+
+    Raises:
+        InputError: the file is missing, is a folder, or is not readable audio.
+    """
+    path = Path(path)
+    with _opened(path, raw_rate) as file:
+        return AudioFile(
+            path, file.samplerate, file.channels, file.format, file.subtype, raw_rate is not None
+        )
+
+
 def read(path: str | os.PathLike[str]) -> Audio:
     """Read an audio file of any format that soundfile knows.
 
@@ -85,31 +142,41 @@ def read(path: str | os.PathLike[str]) -> Audio:
         InputError: the file is missing, is a folder, is not readable audio, is empty, or holds NaN
             or infinite samples.
     """
-    path = Path(path)
+    file = open_file(path)
+    return Audio(np.concatenate(list(file.chunks()), axis=1), file.sample_rate, file.format, file.subtype)
+
+
+def _opened(path: Path, raw_rate: int | None) -> soundfile.SoundFile:
     if os.path.isdir(path):
         raise InputError(f"{path} is a folder; name an audio file.")
     if not os.path.exists(path):
         raise InputError(f"No such file: {path}. Check the path.")
     try:
-        with soundfile.SoundFile(path) as file:
-            samples = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
-            audio = Audio(samples, file.samplerate, file.format, file.subtype)
-    # A .raw file has no header (TypeError); a damaged one can promise more than memory holds.
-    except (soundfile.SoundFileError, OSError, TypeError, ValueError, MemoryError) as error:
-        message = f"Cannot read {path} as audio ({_cause(error)}); give an intact audio file."
-        raise InputError(message) from error
-    if samples.size == 0:
-        raise InputError(f"{path} has no samples; give a file that is not empty.")
-    if not np.isfinite(samples).all():
-        raise InputError(f"{path} has NaN or infinite samples; repair the file or leave it out.")
-    return audio
+        if raw_rate is None:
+            return soundfile.SoundFile(path)
+        return soundfile.SoundFile(path, "r", raw_rate, 1, "PCM_16", "LITTLE", "RAW")
+    # A .raw file has no header: TypeError.
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _next(file: soundfile.SoundFile, path: Path) -> np.ndarray:
+    try:
+        return file.read(_CHUNK_FRAMES, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"Cannot read {path} as audio ({_cause(error)}); give an intact audio file.")
 
 
 def write(
     path: str | os.PathLike[str],
-    samples: np.ndarray,
+    samples: np.ndarray | Iterable[np.ndarray],
     sample_rate: int,
     *,
+    channels: int | None = None,
     subtype: str | None = None,
     force: bool = False,
 ) -> None:
@@ -122,8 +189,10 @@ def write(
 
     Args:
         path: the file to write.
-        samples: shape (channels, samples) or (samples,), full scale 1.
+        samples: shape (channels, samples) or (samples,), full scale 1; or consecutive pieces of such a
+            waveform.
         sample_rate: in Hz.
+        channels: their number, needed for pieces only.
         subtype: encoding such as "PCM_24"; one that the format lacks gives the format's default
             (PCM_16 for .wav).
         force: overwrite an existing file.
@@ -136,17 +205,17 @@ def write(
     path = Path(path)
     check_target(path, force)
     kind = _FORMATS[path.suffix.lower()]
-    if not np.isfinite(samples).all():
-        raise InputError(f"Cannot write NaN or infinite samples to {path}; check what made them.")
+    if isinstance(samples, np.ndarray):
+        channels, samples = len(np.atleast_2d(samples)), [samples]
     subtype = _subtype(path, kind, subtype)
-    if subtype not in _FLOAT_SUBTYPES:
-        samples = np.clip(samples, -1.0, 1.0)
     # A short name of its own (the target's may be at the limit), hidden so that `find` skips it. Not
     # from tempfile, whose files nobody else may read.
     partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _encode(partial, samples, sample_rate, kind, subtype)
+        with soundfile.SoundFile(partial, "w", sample_rate, channels, subtype, format=kind) as file:
+            for piece in samples:
+                _append(file, piece, path)
         os.replace(partial, path)
     # soundfile asserts that all was written, so a full disk may show as an AssertionError.
     except (soundfile.SoundFileError, OSError, ValueError, TypeError, AssertionError) as error:
@@ -207,6 +276,27 @@ def resample(samples: np.ndarray, source_rate: float, target_rate: float) -> np.
     return result
 
 
+def resample_chunks(
+    chunks: Iterable[np.ndarray], source_rate: float, target_rate: float
+) -> Iterator[np.ndarray]:
+    """`resample` for a waveform that comes in pieces; the sum of the lengths may be a sample off.
+
+    Args:
+        chunks: consecutive pieces, each of shape (channels, samples).
+        source_rate, target_rate: in Hz.
+    """
+    if source_rate == target_rate:
+        yield from chunks
+        return
+    stream = None
+    for chunk in chunks:
+        if stream is None:
+            stream = soxr.ResampleStream(source_rate, target_rate, len(chunk), "float32", "HQ")
+        yield stream.resample_chunk(np.ascontiguousarray(chunk.T, np.float32)).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, len(chunk)), np.float32), last=True).T
+
+
 def mono(samples: np.ndarray) -> np.ndarray:
     """Average the channels.
 
@@ -219,11 +309,14 @@ def mono(samples: np.ndarray) -> np.ndarray:
     return samples.mean(axis=0)
 
 
-def _encode(path: Path, samples: np.ndarray, sample_rate: int, kind: str, subtype: str) -> None:
+def _append(file: soundfile.SoundFile, samples: np.ndarray, path: Path) -> None:
+    if not np.isfinite(samples).all():
+        raise InputError(f"Cannot write NaN or infinite samples to {path}; check what made them.")
+    if file.subtype not in _FLOAT_SUBTYPES:
+        samples = np.clip(samples, -1.0, 1.0)
     frames = np.atleast_2d(samples).T
-    with soundfile.SoundFile(path, "w", sample_rate, frames.shape[1], subtype, format=kind) as file:
-        for start in range(0, len(frames), _WRITE_FRAMES):
-            file.write(frames[start : start + _WRITE_FRAMES])
+    for start in range(0, len(frames), _WRITE_FRAMES):
+        file.write(frames[start : start + _WRITE_FRAMES])
 
 
 def check_target(path: Path, force: bool) -> None:

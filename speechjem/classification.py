@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from . import audio, checkpoint
-from .blocks import blocks
+from .blocks import Blocks
 from .device import choose_device
 from .errors import InputError
 from .model import SpeechModel
@@ -59,15 +59,15 @@ class Classifier:
         if samples.ndim not in (1, 2) or samples.size == 0 or not np.isfinite(samples).all():
             raise InputError("Phones need finite samples of shape (samples,) or (channels, samples).")
         rate = self.model.config.fbank.sample_rate
-        waveform = torch.from_numpy(audio.resample(audio.mono(np.atleast_2d(samples)), sample_rate, rate))
-        waveform = waveform[None].to(self.device)
-        waveform = waveform * self.model.fbank.level_gain(waveform)
+        waveform = audio.resample(audio.mono(np.atleast_2d(samples)), sample_rate, rate)[None]
+        level = self.model.fbank.level_gain(torch.from_numpy(waveform)).item()
         hop, context = self.model.config.fbank.hop, self.model.config.network.context + 2
-        parts = []
+        blocks, parts = Blocks(1, hop, context), []
         with torch.no_grad():
-            for block in blocks(waveform.shape[-1], hop, context):
-                log_posterior = self.model.jem.log_posterior(self.model.fbank(waveform[:, block.seen]))[0]
-                last = None if block.last else block.samples // hop
+            for block in [*blocks.push(waveform), *blocks.flush()]:
+                frames = self.model.fbank(level * torch.from_numpy(block.samples).to(self.device))
+                last = None if block.last else block.size // hop
+                log_posterior = self.model.jem.log_posterior(frames)[0]
                 parts.append(log_posterior[block.skip // hop :][:last].exp().cpu())
         return torch.cat(parts).numpy()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -18,6 +19,7 @@ from .errors import InputError, SpeechjemError, UsageError
 
 if TYPE_CHECKING:
     from .audio import Source
+    from .denoising import Denoiser
     from .metrics import Score
 
 app = typer.Typer(
@@ -78,10 +80,16 @@ def _options(
 
 @app.command()
 def denoise(
-    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    inputs: Annotated[
+        list[Path] | None, typer.Argument(help="Audio files, or folders of them; - is standard input.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Output file, or folder (the tree of an input folder is mirrored)."),
+        typer.Option(
+            "-o",
+            "--out",
+            help="Output file, or folder (the tree of an input folder is mirrored); - is standard output.",
+        ),
     ] = None,
     mode: Annotated[
         str | None,
@@ -96,28 +104,96 @@ def denoise(
     seed: Seed = 0,
     model: Model = None,
     device: Device = "auto",
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Pipes carry 16-bit little-endian samples of one channel, without header."
+        ),
+    ] = False,
+    rate: Annotated[int | None, typer.Option(help="Sample rate of a raw pipe in Hz.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("-j", "--jobs", help="Files at once; as many as torch has threads by default."),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Remove noise from recordings: follow the energy for a few steps from the noisy input.
 
     Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
     """
-    from . import audio
+    from . import audio, pipes
     from .denoising import Denoiser
 
-    jobs = _outputs(audio.find(inputs), inputs, out)
+    if bool(inputs) == live:
+        raise UsageError("Give audio files or folders, or --live for the microphone.")
+    inputs = inputs or []
+    if raw != (rate is not None):
+        raise UsageError("--raw and --rate go together: raw samples do not say what their rate is.")
+    if raw and inputs != [pipes.PIPE]:
+        raise UsageError("--raw is for standard input; give - as the only input.")
+    if rate is not None and rate < 1:
+        raise UsageError(f"A sample rate of {rate} Hz is impossible; give it in Hz.")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} jobs can do nothing; give at least 1.")
+    tasks = [] if live else _outputs(audio.find(inputs), inputs, out)
     denoiser = Denoiser(
         str(model) if model else None, mode=mode, steps=steps, step_size=step_size, noise=noise,
         strength=strength, seed=seed, device=device,
     )  # fmt: skip
 
-    def work(source: Path, target: Path) -> None:
-        audio.check_target(target, force)
-        recording = audio.read(source)
-        enhanced = denoiser(recording.samples, recording.sample_rate)
-        audio.write(target, enhanced, recording.sample_rate, subtype=recording.subtype, force=force)
+    if live:
+        _live(denoiser)
+        return
 
-    _each(jobs, work, "denoising")
+    def work(source: Path, target: Path) -> None:
+        if target != pipes.PIPE:
+            audio.check_target(target, force)
+        with pipes.input_file(source) as readable, pipes.output_file(target, raw) as writable:
+            recording = audio.open_file(readable, rate)
+            audio.write(
+                writable,
+                denoiser.pieces(recording.chunks, recording.sample_rate),
+                recording.sample_rate,
+                channels=recording.channels,
+                subtype=recording.subtype,
+                force=force,
+            )
+
+    _each(tasks, work, "denoising", jobs or _threads())
+
+
+def _live(denoiser: Denoiser) -> None:
+    from . import live
+    from .streaming import StreamDenoiser
+
+    enhancer = StreamDenoiser(live.RATE, 1, denoiser)
+    device = live.open_device()
+    print(
+        f"Denoising the microphone, {1000 * enhancer.latency:.0f} ms late; end with Ctrl-C.", file=sys.stderr
+    )
+    live.run(device, enhancer)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("-o", "--out", help="ONNX file to write.")] = Path("speechjem.onnx"),
+    steps: Steps = None,
+    model: Model = None,
+    force: Force = False,
+) -> None:
+    """Write the denoiser as one ONNX graph, which runs without torch.
+
+    Its input and output are float32 waveforms at 16 kHz, shape (channels, samples).
+    """
+    from .export import to_onnx
+
+    if out.exists() and not force:
+        raise InputError(f"{out} exists; pass --force to overwrite it.")
+    to_onnx(out, str(model) if model else None, steps)
+    print(out)
 
 
 @app.command()
@@ -289,7 +365,14 @@ def phones() -> None:
 def _outputs(sources: list[Source], inputs: list[Path], out: Path | None) -> list[tuple[Path, Path]]:
     """Input and output path of every file."""
     from .audio import SUFFIXES
+    from .pipes import PIPE
 
+    if PIPE in inputs and len(inputs) > 1:
+        raise UsageError("Standard input (-) must be the only input.")
+    if PIPE in (*inputs, out):
+        if len(sources) > 1 or inputs[0].is_dir():
+            raise UsageError("Standard output (-) takes one recording; give -o FOLDER.")
+        return [(inputs[0], out or PIPE)]
     if out is None and any(path.is_dir() for path in inputs):
         raise UsageError("Give -o FOLDER for where the outputs of a folder shall go.")
     is_file = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
@@ -312,13 +395,17 @@ def _outputs(sources: list[Source], inputs: list[Path], out: Path | None) -> lis
     return [(source, target) for target, source in targets.items()]
 
 
-def _each(jobs: list[tuple[Path, Path]], work: Any, verb: str) -> None:
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _each(jobs: list[tuple[Path, Path]], work: Any, verb: str, at_once: int = 1) -> None:
     """Do every job; name the ones that fail, and exit with 1 if there are any."""
     failures = 0
-    for job in _progress(jobs, verb):
-        try:
-            work(*job)
-        except InputError as error:
+    for error in _progress(_errors(jobs, work, at_once), len(jobs), verb):
+        if error is not None:
             _complain(error)
             failures += 1
     if failures:
@@ -327,14 +414,35 @@ def _each(jobs: list[tuple[Path, Path]], work: Any, verb: str) -> None:
         raise typer.Exit(1)
 
 
-def _progress(jobs: list[Any], verb: str) -> Iterable[Any]:
-    """The jobs, with a bar on stderr when there are several and someone watches."""
-    if len(jobs) < 2 or not sys.stderr.isatty():
-        return jobs
+def _errors(jobs: list[tuple[Path, Path]], work: Any, at_once: int) -> Iterator[InputError | None]:
+    """What became of every job, in their order; several at once share the threads among them."""
+
+    def attempt(job: tuple[Path, Path]) -> InputError | None:
+        try:
+            work(*job)
+        except InputError as error:
+            return error
+        return None
+
+    if at_once == 1 or len(jobs) == 1:
+        yield from map(attempt, jobs)
+        return
+    import torch
+
+    # One file a thread fills the cores better than many threads on one file, above all if it is short.
+    share = max(1, torch.get_num_threads() // at_once)
+    with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,)) as pool:
+        yield from pool.map(attempt, jobs)
+
+
+def _progress(results: Iterator[Any], total: int, verb: str) -> Iterable[Any]:
+    """The results, with a bar on stderr when there are several and someone watches."""
+    if total < 2 or not sys.stderr.isatty():
+        return results
     from rich.console import Console
     from rich.progress import track
 
-    return track(jobs, description=verb, console=Console(stderr=True))
+    return track(results, description=verb, total=total, console=Console(stderr=True))
 
 
 def _plain(value: Any) -> str:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import UsageError
-from .jem import JEM, energy_of
+from .jem import JEM
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,16 @@ class DescentConfig:
 class Descent(nn.Module):
     """The trained step sizes."""
 
-    def __init__(self, config: DescentConfig, bins: int):
+    def __init__(self, config: DescentConfig, bins: int, fine: int = 0):
         super().__init__()
         self.config = config
+        self.bins = bins
         # Later steps start small: when training reaches them, they disturb little.
         start = torch.full((config.steps, bins), 0.2)
         start[0] = 1.0
         self.log_size = nn.Parameter(start.log())
+        if fine > 0:
+            self.log_fine_size = nn.Parameter(torch.full((config.steps, fine), 0.1).log())
 
     def check(self, count: int) -> None:
         """Raise UsageError unless that many steps were trained."""
@@ -59,7 +62,8 @@ class Descent(nn.Module):
 
         Args:
             jem: the energy model.
-            x: normalised noisy frames, shape (batch, frames, bins).
+            x: noisy frames, shape (batch, frames, bins), or with their fine structure
+                (batch, frames, bins + fine).
             count: number of steps, at most the number that was trained.
             scale: multiplies every step size.
             noise: standard deviation of normal noise added after each step; 0 in training.
@@ -69,12 +73,13 @@ class Descent(nn.Module):
             UsageError: if more steps are asked for than were trained.
         """
         self.check(count)
-        training = torch.is_grad_enabled()
-        for size in self.log_size[:count].exp():
-            with torch.enable_grad():
-                x = x if x.requires_grad else x.detach().requires_grad_()
-                logits = jem.logits(x)
-                (gradient,) = torch.autograd.grad(energy_of(logits).sum(), x, create_graph=training)
+        # The envelope alone is followed as in ST-JEM; with its fine structure, E is conditioned on the noisy
+        # frames.
+        with_fine = x.shape[-1] > self.bins
+        conditions = [jem.network.observe(x)] if with_fine else []
+        sizes = torch.cat([self.log_size, self.log_fine_size], 1) if with_fine else self.log_size
+        for size in sizes[:count].exp():
+            gradient, logits = jem.step(x, *conditions)
             x = x - scale * size * gradient
             if noise > 0:
                 x = x + noise * torch.randn(x.shape, device=x.device, generator=generator)

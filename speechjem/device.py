@@ -24,3 +24,20 @@ def choose_device(name: str) -> torch.device:
         there = ", ".join(["auto", *(kind for kind, yes in available.items() if yes)])
         raise UsageError(f"There is no device {name!r} here; choose from: {there}.")
     return torch.device(name)
+
+
+def use_bfloat16(precision: str) -> bool:
+    """Whether matrices shall be multiplied in bfloat16 on the CPU.
+
+    Args:
+        precision: 'bfloat16', 'float32', or 'auto' for bfloat16 where the CPU has instructions for it.
+
+    Raises:
+        UsageError: if precision is something else.
+    """
+    if precision not in ("auto", "bfloat16", "float32"):
+        raise UsageError(f"There is no precision {precision!r}; choose from: auto, bfloat16, float32.")
+    if precision == "auto":
+        # A private function, absent from older releases: without it, single precision is safe.
+        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    return precision == "bfloat16"

@@ -62,15 +62,17 @@ class Fbank(nn.Module):
 
     window: Tensor
     filters: Tensor
+    spread: Tensor
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: FbankConfig):
         super().__init__()
         self.config = config
-        # Both follow from the configuration, so they are not stored with the weights.
+        # These follow from the configuration, so they are not stored with the weights.
         self.register_buffer("window", torch.hann_window(config.window), persistent=False)
         self.register_buffer("filters", mel_filters(config), persistent=False)
+        self.register_buffer("spread", _spread(self.filters), persistent=False)
         self.register_buffer("mean", torch.zeros(config.bins))
         self.register_buffer("std", torch.ones(config.bins))
 
@@ -98,9 +100,15 @@ class Fbank(nn.Module):
         return waveform.reshape(*spectrum.shape[:-2], samples)
 
     def log_mel(self, spectrum: Tensor) -> Tensor:
-        """Natural logarithm of the mel power."""
-        power = spectrum.real.square() + spectrum.imag.square()
-        return torch.log(power @ self.filters + self.config.floor)
+        """Natural logarithm of the mel power of a complex spectrum, or of its power if it is real."""
+        return torch.log(_power(spectrum) @ self.filters + self.config.floor)
+
+    def fine(self, spectrum: Tensor, log_mel: Tensor) -> Tensor:
+        """Fine structure: log amplitude of every STFT bin above or below the mel envelope.
+
+        Shape (..., frames, window // 2 + 1), in nepers.
+        """
+        return 0.5 * (torch.log(_power(spectrum) + self.config.floor) - log_mel @ self.spread)
 
     def normalise(self, log_mel: Tensor) -> Tensor:
         """Log-mel to zero mean and unit standard deviation a bin."""
@@ -116,14 +124,31 @@ class Fbank(nn.Module):
 
     def level_gain(self, waveform: Tensor) -> Tensor:
         """Factor that brings each waveform to the nominal level, shape (..., 1); 1 for silence."""
-        rms = waveform.double().square().mean(-1, keepdim=True).sqrt()
+        return self.level_gain_of(waveform.square().mean(-1, keepdim=True))
+
+    def level_gain_of(self, mean_square: Tensor) -> Tensor:
+        """`level_gain` for a mean square already known, shape of `mean_square`."""
+        rms = mean_square.sqrt()
         target = 10 ** (self.config.level / 20)
-        return torch.where(rms > 1e-9, target / rms.clamp_min(1e-9), 1.0).to(waveform.dtype)
+        return torch.where(rms > 1e-9, target / rms.clamp_min(1e-9), 1.0)
 
     @property
     def frame_seconds(self) -> float:
         """Distance of two frames in seconds."""
         return self.config.hop / self.config.sample_rate
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.real.square() + spectrum.imag.square() if spectrum.is_complex() else spectrum
+
+
+def _spread(filters: Tensor) -> Tensor:
+    """Weights (bins, frequencies) that interpolate mel bins over frequency; they sum to one everywhere."""
+    weights = filters + 1e-9 * filters.new_ones(filters.shape)
+    # Where no filter reaches, the outermost one gets the weight 1.
+    covered = (filters.sum(1) > 1e-6).nonzero()[:, 0]
+    weights[: covered[0], 0], weights[covered[-1] + 1 :, -1] = 1.0, 1.0
+    return (weights / weights.sum(1, keepdim=True)).T
 
 
 def frames_for(seconds: float, config: FbankConfig) -> int:

@@ -13,6 +13,8 @@ length of the recording.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,13 +22,19 @@ from torch import Tensor, nn
 class JEM(nn.Module):
     """Joint energy model around any network that maps (batch, frames, bins) to (batch, frames, classes)."""
 
+    # A module; one that is followed by `step` has an `energy_gradient` of its own.
+    network: Any
+
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
 
-    def logits(self, x: Tensor) -> Tensor:
-        """f(x), shape (batch, frames, classes), in at least single precision."""
-        return self.network(x).float() if x.dtype != torch.float64 else self.network(x)
+    def logits(self, x: Tensor, *conditions: Tensor) -> Tensor:
+        """f(x), shape (batch, frames, classes), in at least single precision.
+
+        Conditions, if the network takes any, make it f(x | conditions).
+        """
+        return _at_least_single(self.network(x, *conditions))
 
     def log_posterior(self, x: Tensor) -> Tensor:
         """log p(y | x) for every frame, shape (batch, frames, classes)."""
@@ -40,6 +48,15 @@ class JEM(nn.Module):
             labels: class of every frame, shape (batch, frames), integers.
         """
         return energy_of(self.logits(x), labels)
+
+    def step(self, x: Tensor, *conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient of E(x | conditions), and the logits, both differentiable; for networks that write it out.
+
+        Args:
+            x, conditions: as in `logits`.
+        """
+        gradient, logits = self.network.energy_gradient(x, *conditions)
+        return gradient, _at_least_single(logits)
 
     def gradient(self, x: Tensor, labels: Tensor | None = None, guidance: float = 0.0) -> Tensor:
         """Gradient of the energy with respect to x, shape of x; no graph is kept.
@@ -57,6 +74,10 @@ class JEM(nn.Module):
                 energy = energy + guidance * (energy - energy_of(logits))
             (gradient,) = torch.autograd.grad(energy.sum(), x)
         return gradient
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def energy_of(logits: Tensor, labels: Tensor | None = None) -> Tensor:

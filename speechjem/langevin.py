@@ -35,6 +35,7 @@ class LangevinConfig:
         momentum: weight of the past in the average of the gradient.
         decay: factor of the step size after every step.
         clamp: bound on the absolute value of each gradient component; 0 means none.
+        bound: bound on the absolute value of each component of x, so that no chain runs away; 0 means none.
     """
 
     steps: int = 20
@@ -43,6 +44,7 @@ class LangevinConfig:
     momentum: float = 0.1
     decay: float = 1.0
     clamp: float = 1.0
+    bound: float = 0.0
 
 
 def with_given(config: LangevinConfig, **settings: float | None) -> LangevinConfig:
@@ -82,6 +84,8 @@ def sgld(
         if config.noise > 0:
             noise = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
             x = x + size**0.5 * config.noise * noise
+        if config.bound > 0:
+            x = x.clamp(-config.bound, config.bound)
         size *= config.decay
         yield x
 

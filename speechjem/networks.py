@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,8 @@ class NetworkConfig:
         channels: width of the residual stream.
         hidden: width inside a block.
         dilations: one residual block each; a block sees the frames t - d, t and t + d.
+        fine: size of the fine structure that frames may carry beside the envelope; 0 for a network
+            that knows the envelope only.
     """
 
     bins: int = 80
@@ -26,6 +29,7 @@ class NetworkConfig:
     channels: int = 256
     hidden: int = 384
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    fine: int = 0
 
     @property
     def context(self) -> int:
@@ -42,6 +46,24 @@ def splice(x: Tensor, dilation: int) -> Tensor:
     padded = F.pad(x, (0, 0, dilation, dilation))
     frames = x.shape[1]
     return torch.cat([padded[:, :frames], x, padded[:, 2 * dilation :]], dim=-1)
+
+
+def unsplice(x: Tensor, dilation: int) -> Tensor:
+    """Adjoint of `splice`: what each frame sent to its neighbours comes back to it and is added up.
+
+    Shape: (batch, frames, 3 * channels) -> (batch, frames, channels).
+    """
+    before, here, after = x.chunk(3, dim=-1)
+    frames = x.shape[1]
+    before = F.pad(before, (0, 0, 0, dilation))[:, dilation:]
+    after = F.pad(after, (0, 0, dilation, 0))[:, :frames]
+    return before + here + after
+
+
+def silu_slope(x: Tensor) -> Tensor:
+    """Derivative of `F.silu`."""
+    gate = torch.sigmoid(x)
+    return gate * (1 + x * (1 - gate))
 
 
 class Block(nn.Module):
@@ -66,7 +88,11 @@ class SlidingTDNN(nn.Module):
     It has no normalisation layers and a smooth activation, because its gradient with respect to the
     input is what denoising and generation follow.
 
-    Shape: (batch, frames, bins) -> (batch, frames, classes).
+    A frame is a log-mel envelope, or that and the fine structure of the spectrum side by side; what was
+    observed, the noisy frames of a recording to be denoised, may be given as well. Without the two, the
+    network is one of the envelope alone.
+
+    Shape: (batch, frames, bins) or (batch, frames, bins + fine) -> (batch, frames, classes).
     """
 
     def __init__(self, config: NetworkConfig):
@@ -78,9 +104,53 @@ class SlidingTDNN(nn.Module):
             for dilation in config.dilations
         )
         self.output = nn.Linear(config.channels, config.classes)
+        if config.fine > 0:
+            self.fine = _silent_linear(3 * config.fine, config.channels)
+            self.observed = _silent_linear(3 * (config.bins + config.fine), config.channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.input(splice(x, 1))
+    def observe(self, frames: Tensor) -> Tensor:
+        """What `forward` takes as observed: (batch, frames, bins + fine) -> (batch, frames, channels)."""
+        return self.observed(splice(frames, 1))
+
+    def _enter(self, x: Tensor, observed: Tensor | None) -> Tensor:
+        bins = self.config.bins
+        hidden = self.input(splice(x[..., :bins], 1))
+        if x.shape[-1] > bins:
+            hidden = hidden + self.fine(splice(x[..., bins:], 1))
+        return hidden if observed is None else hidden + observed
+
+    def forward(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        hidden = self._enter(x, observed)
         for block in self.blocks:
-            x = block(x)
-        return self.output(F.silu(x))
+            hidden = block(hidden)
+        return self.output(F.silu(hidden))
+
+    def energy_gradient(self, x: Tensor, observed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Gradient of -logsumexp f(x | observed), summed over frames, with respect to x; and the logits.
+
+        The backward pass is written out as a forward one, so that it can be exported, streamed, and
+        differentiated once more by ordinary backpropagation.
+
+        Args:
+            x: shape (batch, frames, bins) or (batch, frames, bins + fine).
+            observed: as in `forward`.
+        """
+        hidden, insides = self._enter(x, observed), []
+        blocks = [cast(Block, block) for block in self.blocks]
+        for block in blocks:
+            insides.append(block.widen(splice(hidden, block.dilation)))
+            hidden = hidden + block.narrow(F.silu(insides[-1]))
+        logits = self.output(F.silu(hidden))
+        gradient = -logits.softmax(-1) @ self.output.weight * silu_slope(hidden)
+        for block, inside in zip(reversed(blocks), reversed(insides), strict=True):
+            back = gradient @ block.narrow.weight * silu_slope(inside)
+            gradient = gradient + unsplice(back @ block.widen.weight, block.dilation)
+        parts = [self.input] if x.shape[-1] == self.config.bins else [self.input, self.fine]
+        return torch.cat([unsplice(gradient @ part.weight, 1) for part in parts], -1), logits
+
+
+def _silent_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer without bias that starts at zero, so that it changes nothing until it is trained."""
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint
+from .data.dataset import Augmentation
 from .errors import InputError
 from .langevin import LangevinConfig
 from .losses import OBJECTIVES
@@ -75,17 +76,21 @@ class TrainConfig:
     """All settings of a training.
 
     Attributes:
+        augment: how excerpts are made.
         start: model folder whose weights to start from, or null for random ones.
         updates: number of updates.
         batch: excerpts an update.
         seconds: length of an excerpt.
-        learning_rate: peak of AdamW's rate, reached after `warmup` updates, falling as a cosine.
+        learning_rate: peak of the rate of both optimisers (Muon and AdamW), reached after `warmup` updates,
+            falling as a cosine.
         clip: bound on the norm of the gradient.
         ema: decay of the averaged weights, which are the ones that ship.
         classify: weight of the cross-entropy on clean excerpts.
         classify_noisy: weight of the cross-entropy on the frames along the descent.
         denoise: weight of the descent's spectral loss; 0 trains no descent.
         pesq: weight of an approximation of PESQ's distance (needs torch-pesq); 0 leaves it out.
+        envelope: weight of the envelopes' decorrelation, a relative of ESTOI.
+        unconditioned: share of updates whose descent knows the envelope only (networks with fine structure).
         log_mel: weight of the squared error of each step's normalised log-mel.
         score_matching: weight of denoising score matching on the clean frames; 0 leaves it out.
         descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
@@ -97,6 +102,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
+    augment: Augmentation = field(default_factory=Augmentation)
     start: str | None = None
     updates: int = 12000
     batch: int = 8
@@ -110,6 +116,8 @@ class TrainConfig:
     classify_noisy: float = 0.1
     denoise: float = 1.0
     pesq: float = 0.0
+    envelope: float = 0.0
+    unconditioned: float = 0.1
     log_mel: float = 0.1
     score_matching: float = 0.0
     descent_schedule: tuple[float, ...] = (0.35, 0.7)

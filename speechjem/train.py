@@ -14,7 +14,7 @@ import contextlib
 import json
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -27,11 +27,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from . import checkpoint, evaluate
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
+from .device import use_bfloat16
 from .errors import DivergenceError, ModelError, UsageError
 from .jem import energy_of
 from .langevin import Adaptation, ReplayBuffer, sample, standard_normal
-from .losses import OBJECTIVES, PesqDistance, denoising_score_matching, spectral_gain
-from .model import SpeechModel
+from .losses import (
+    OBJECTIVES,
+    PesqDistance,
+    denoising_score_matching,
+    envelope_decorrelation,
+    spectral_gain,
+    third_octaves,
+)
+from .model import ModelConfig, SpeechModel
 from .settings import TrainConfig
 from .training_log import TrainingLog
 
@@ -42,21 +50,27 @@ class Trainer:
     Args:
         config: settings.
         corpus: recordings.
+        build: makes the model of a configuration.
     """
 
-    def __init__(self, config: TrainConfig, corpus: Corpus):
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        build: Callable[[ModelConfig], SpeechModel] = SpeechModel,
+    ):
         torch.manual_seed(config.seed)
         self.config = config
-        self.model = SpeechModel(config.model)
+        self.model = build(config.model)
         fbank = config.model.fbank
-        self.batches = Batches(corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed)
+        self.batches = Batches(
+            corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed, config.augment
+        )
         if config.start is None:
             self._measure_features()
         else:
             self._start_from(config.start)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimisers = _optimisers(self.model, config)
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
         self.generator = torch.Generator().manual_seed(config.seed)
         shape = (config.energy.frames, fbank.bins)
@@ -65,12 +79,14 @@ class Trainer:
         )
         self.adaptation = Adaptation(config.energy.langevin)
         self.pesq = PesqDistance(fbank.sample_rate) if config.pesq > 0 else None
+        self.bands = third_octaves(fbank.window // 2 + 1, fbank.sample_rate)
         self.update = 0
-        self.bfloat16 = _use_bfloat16(config.precision)
+        self.bfloat16 = use_bfloat16(config.precision)
 
     def _start_from(self, folder: str) -> None:
         try:
-            self.model.load_state_dict(checkpoint.load(folder).state_dict())
+            # Layers that the older model lacks start as if it had no such layers.
+            self.model.load_state_dict(self.model.state_dict() | checkpoint.load(folder).state_dict())
         except RuntimeError as error:
             raise UsageError(
                 f"The model in {folder} has other sizes than the settings; start anew."
@@ -95,13 +111,14 @@ class Trainer:
         with self._autocast():
             losses, metrics = self._losses(batch)
         loss = torch.stack(list(losses.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         metrics |= {name: value.item() for name, value in losses.items()}
         metrics |= {"loss": loss.item(), "gradient_norm": norm.item()}
         self._guard(metrics)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         self.average.update_parameters(self.model)
         self.update += 1
         return metrics
@@ -111,7 +128,7 @@ class Trainer:
         config, fbank = self.config, self.model.fbank
         with torch.autocast("cpu", enabled=False):
             clean, noisy = fbank.stft(batch.clean), fbank.stft(batch.noisy)
-            x_clean, x_noisy = (fbank.normalise(fbank.log_mel(s)) for s in (clean, noisy))
+            x_clean, x_noisy = fbank.normalise(fbank.log_mel(clean)), self.model.observe(noisy)
         logits = self.model.jem.logits(x_clean)
         losses = {"loss_classify": config.classify * _cross_entropy(logits, batch.labels)}
         metrics = {"accuracy": _accuracy(logits, batch.labels), "max_logit": logits.abs().max().item()}
@@ -178,17 +195,21 @@ class Trainer:
     ) -> dict[str, Tensor]:
         config = self.config
         share = self.update / config.updates
+        # At times by the envelope alone, so that E(x) stays an energy one can follow.
+        plain = torch.rand((), generator=self.generator).item() < config.unconditioned
         count = min(1 + sum(share >= s for s in config.descent_schedule), config.model.descent.steps)
         errors, entropies = [], []
-        x = x_noisy
-        for x, logits in self.model.descent.steps(self.model.jem, x_noisy, count):
-            errors.append((x.float() - x_clean).square().mean())
+        start = x = x_noisy[..., : x_clean.shape[-1]] if plain else x_noisy
+        for x, logits in self.model.descent.steps(self.model.jem, start, count):
+            errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
         with torch.autocast("cpu", enabled=False):
-            gain = self.model.gain(x.float(), x_noisy)
+            gain = self.model.gain(x.float(), start)
             spectral = spectral_gain(gain, noisy, clean, self.model.fbank.filters)
+            envelope = envelope_decorrelation((gain * noisy).abs().square(), clean.abs().square(), self.bands)
             losses = {
                 "loss_denoise": config.denoise * spectral,
+                "loss_envelope": config.envelope * envelope,
                 "loss_log_mel": config.log_mel * torch.stack(errors).mean(),
                 "loss_classify_noisy": config.classify_noisy * torch.stack(entropies).mean(),
             }
@@ -208,8 +229,9 @@ class Trainer:
         config = self.config
         warm = min(1.0, (self.update + 1) / max(1, config.warmup))
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.update / config.updates)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.learning_rate * warm * (0.01 + 0.99 * cosine)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * warm * (0.01 + 0.99 * cosine)
 
     def _guard(self, metrics: dict[str, float]) -> None:
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
@@ -234,7 +256,7 @@ class Trainer:
             "update": self.update,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "buffer": self.buffer.state_dict(),
             "adaptation": self.adaptation.state_dict(),
         }
@@ -253,7 +275,8 @@ class Trainer:
         self.update = state["update"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         self.buffer.load_state_dict(state["buffer"])
         self.adaptation.load_state_dict(state["adaptation"])
 
@@ -356,13 +379,17 @@ def _stop_on_signal() -> Iterator[list[int]]:
             signal.signal(number, old)
 
 
-def _use_bfloat16(precision: str) -> bool:
-    if precision not in ("auto", "bfloat16", "float32"):
-        raise UsageError(f"There is no precision {precision!r}; choose from: auto, bfloat16, float32.")
-    if precision == "auto":
-        # A private function, absent from older releases: without it, single precision is safe.
-        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
-    return precision == "bfloat16"
+def _optimisers(model: SpeechModel, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices from frames to hidden layers, AdamW for all else."""
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_hidden = parameter.ndim == 2 and name.endswith("weight") and not name.endswith("output.weight")
+        (matrices if is_hidden else others).append(parameter)
+    rate, decay = config.learning_rate, config.weight_decay
+    # The same learning rate fits both: Muon's updates are scaled to the size that AdamW's have.
+    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+    return [muon, torch.optim.AdamW(others, lr=rate, weight_decay=decay)]
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

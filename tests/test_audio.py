@@ -346,3 +346,54 @@ def test_resample_refuses_a_rate_that_is_none():
 def test_mono_is_the_mean():
     found = audio.mono(np.array([[1.0, 0.0], [0.0, -1.0]], np.float32))
     assert found.tolist() == [0.5, -0.5] and found.dtype == np.float32
+
+
+# Piece by piece
+
+
+def test_pieces_are_the_recording(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "_CHUNK_FRAMES", 1000)
+    samples = np.random.default_rng(0).uniform(-1, 1, (2, 4321)).astype(np.float32)
+    audio.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    file = audio.open_file(tmp_path / "a.wav")
+    assert (file.sample_rate, file.channels, file.subtype) == (8000, 2, "FLOAT")
+    for _ in range(2):  # as often as one likes
+        pieces = list(file.chunks())
+        assert [p.shape for p in pieces] == [(2, 1000)] * 4 + [(2, 321)]
+        np.testing.assert_array_equal(np.concatenate(pieces, axis=1), samples)
+
+
+def test_a_recording_is_written_piece_by_piece(tmp_path):
+    samples = np.random.default_rng(0).uniform(-1, 1, (2, 999)).astype(np.float32)
+    pieces = (samples[:, start : start + 100] for start in range(0, 999, 100))
+    audio.write(tmp_path / "a.wav", pieces, 8000, channels=2, subtype="FLOAT")
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.wav").samples, samples)
+
+
+def test_pieces_that_fail_in_the_middle_leave_no_file(tmp_path):
+    def pieces():
+        yield np.zeros((1, 100), np.float32)
+        raise InputError("the source broke off")
+
+    with pytest.raises(InputError, match="broke off"):
+        audio.write(tmp_path / "a.wav", pieces(), 8000, channels=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_raw_samples_have_the_rate_that_is_said(tmp_path):
+    ints = np.array([0, 1, -1, 32767, -32768, 256], "<i2")
+    (tmp_path / "a.raw").write_bytes(ints.tobytes())
+    file = audio.open_file(tmp_path / "a.raw", 8000)
+    assert (file.sample_rate, file.channels) == (8000, 1)
+    np.testing.assert_array_equal(np.concatenate(list(file.chunks()), axis=1)[0], ints / np.float32(32768))
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
+def test_resampling_in_pieces_is_resampling_at_once(rate):
+    samples = np.random.default_rng(0).standard_normal((2, 30011)).astype(np.float32)
+    pieces = (samples[:, start : start + 777] for start in range(0, 30011, 777))
+    found = np.concatenate(list(audio.resample_chunks(pieces, rate, 16000)), axis=1)
+    expected = audio.resample(samples, rate, 16000)
+    assert abs(found.shape[1] - expected.shape[1]) <= 1
+    count = min(found.shape[1], expected.shape[1])
+    np.testing.assert_allclose(found[:, :count], expected[:, :count], atol=1e-4)

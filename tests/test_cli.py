@@ -106,6 +106,21 @@ def test_denoise_mirrors_a_folder(run, tmp_path):
     assert files == ["a.wav", "deep/er/b.flac"]
 
 
+def test_jobs_change_nothing_but_the_time(run, tmp_path):
+    for number in range(5):
+        write(f"{number}.wav", speech_like(0.2 + 0.2 * number, seed=number))
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    names = [f"{number}.wav" for number in (0, 1)] + ["bad.wav"] + [f"{number}.wav" for number in (2, 3, 4)]
+    for jobs in (1, 3):
+        code, _, err = run("denoise", *names, "-o", f"out{jobs}", "-j", jobs)
+        assert code == 1
+        assert "bad.wav" in err
+        assert "1 of 6" in err
+    for number in range(5):
+        one, three = (soundfile.read(f"out{jobs}/{number}.wav")[0] for jobs in (1, 3))
+        np.testing.assert_allclose(one, three, atol=2e-3)
+
+
 @pytest.mark.parametrize("mode", ["descent", "prior"])
 def test_same_seed_same_output(run, mode):
     write("a.wav")

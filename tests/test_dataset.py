@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from scipy import signal
 
 from speechjem import phones
-from speechjem.data.dataset import UNLABELLED, Batches, Corpus, Recording, load_corpus
+from speechjem.data.dataset import UNLABELLED, Augmentation, Batches, Corpus, Recording, load_corpus
 from speechjem.data.kaldi import Alignment
 from speechjem.errors import InputError
 
@@ -50,8 +51,11 @@ def corpus(**changed: list[Recording]) -> Corpus:
     return replace(whole, **changed)
 
 
-def batches(of: Corpus, size: int = 4, seconds: float = 1.0, seed: int = 0) -> Batches:
-    return Batches(of, size, seconds, HOP, -26.0, seed)
+UNDISTURBED = Augmentation(pauses=0.0, rooms=0.0, lines=0.0, clipping=0.0, mu_law=0.0)
+
+
+def batches(of: Corpus, size: int = 4, seconds: float = 1.0, seed: int = 0, **disturbances: float) -> Batches:
+    return Batches(of, size, seconds, HOP, -26.0, seed, replace(UNDISTURBED, **disturbances))
 
 
 def same(a, b) -> bool:
@@ -170,12 +174,12 @@ def test_signal_to_noise_ratios_spread_over_the_range_and_some_are_clean():
     batch = batches(corpus(labelled=[steady]), 400, 0.1).draw(0)
     noise = batch.noisy - batch.clean
     snr = 10 * np.log10((batch.clean.square().sum(1) / noise.square().sum(1)).numpy())
-    clean = snr > 30
+    clean = snr > 32
     assert 0.02 < clean.mean() < 0.1
     assert snr[clean] == pytest.approx(40, abs=5.1)  # the speech is coloured by up to 5 dB
-    assert snr[~clean].min() > -10.1
-    assert snr[~clean].max() < 25.1
-    assert np.ptp(snr[~clean]) > 20
+    assert snr[~clean].min() > -15.1  # down to -10, and colour
+    assert snr[~clean].max() < 30.1
+    assert np.ptp(snr[~clean]) > 30
 
 
 def test_levels_spread_over_16_db_around_the_nominal_one():
@@ -301,3 +305,21 @@ def test_nothing_to_train_on_is_refused(tmp_path, ctm, held_out):
     write_corpus(tmp_path, UTTERANCES, ctm)
     with pytest.raises(InputError, match="no aligned utterance"):
         load_corpus(tmp_path, None, None, held_out, RATE)
+
+
+@pytest.mark.parametrize("name", ["pauses", "rooms", "lines", "clipping", "mu_law"])
+def test_every_disturbance_takes_part(name):
+    """The same batch with only one kind of disturbance, always or never."""
+    plain = batches(corpus(), 4).draw(0)
+    disturbed = batches(corpus(), 4, **{name: 1.0}).draw(0)
+    if name == "pauses":  # all but the first, which keeps its labels
+        assert not disturbed.clean[1:].any()
+        assert (disturbed.labels[1:] == UNLABELLED).all()
+        assert torch.equal(plain.noisy[0], disturbed.noisy[0])
+        return
+    # Disturbing the first excerpt changes what is drawn for the others.
+    assert not torch.equal(plain.noisy[0], disturbed.noisy[0])
+    if name in ("clipping", "mu_law"):  # not part of what is to be restored
+        assert torch.equal(plain.clean[0], disturbed.clean[0])
+    else:
+        assert not torch.equal(plain.clean[0], disturbed.clean[0])

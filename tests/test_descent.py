@@ -6,14 +6,18 @@ from torch import nn
 
 from speechjem.descent import Descent, DescentConfig
 from speechjem.errors import UsageError
-from speechjem.jem import JEM
+from speechjem.jem import JEM, energy_of
+from speechjem.networks import NetworkConfig, SlidingTDNN
 
 
 @pytest.fixture
 def parts():
     torch.manual_seed(0)
-    jem = JEM(nn.Sequential(nn.Linear(3, 5), nn.SiLU(), nn.Linear(5, 4))).double()
-    descent = Descent(DescentConfig(steps=3), bins=3).double()
+    network = SlidingTDNN(NetworkConfig(bins=3, classes=4, channels=5, hidden=6, dilations=(1, 2), fine=2))
+    for parameter in network.parameters():  # some start at zero
+        nn.init.normal_(parameter, std=0.5)
+    jem = JEM(network).double()
+    descent = Descent(DescentConfig(steps=3), bins=3, fine=2).double()
     return jem, descent, torch.randn(2, 6, 3, dtype=torch.float64)
 
 
@@ -28,6 +32,18 @@ def test_a_step_is_the_size_times_the_energy_gradient(parts):
     torch.testing.assert_close(logits, jem.logits(x))
 
 
+def test_with_fine_structure_the_energy_is_conditioned_on_the_first_frames(parts):
+    jem, descent, _ = parts
+    x = torch.randn(2, 6, 5, dtype=torch.float64)
+    first, second = (state for state, _ in descent.steps(jem, x, 2))
+    sizes = torch.cat([descent.log_size, descent.log_fine_size], 1).exp()
+    for number, (before, after) in enumerate([(x, first), (first, second)]):
+        before = before.detach().requires_grad_()
+        energy = energy_of(jem.logits(before, jem.network.observe(x).detach())).sum()
+        (gradient,) = torch.autograd.grad(energy, before)
+        torch.testing.assert_close(after, before - sizes[number] * gradient)
+
+
 def test_small_steps_lower_the_energy(parts):
     jem, descent, x = parts
     states = [x, *(state for state, _ in descent.steps(jem, x, 3, scale=0.05))]
@@ -38,7 +54,7 @@ def test_small_steps_lower_the_energy(parts):
 def test_gradients_through_the_steps_against_finite_differences(parts):
     jem, descent, x = parts
     target = torch.zeros_like(x)
-    parameters = [descent.log_size, jem.network[0].weight, jem.network[2].bias]
+    parameters = [descent.log_size, jem.network.input.weight, jem.network.output.bias]
 
     def loss():
         return (last(jem, descent, x) - target).square().sum()

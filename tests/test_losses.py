@@ -9,6 +9,8 @@ import pesq
 import pytest
 import soundfile
 import torch
+from pystoi import stoi
+from pystoi.utils import thirdoct
 from torch import nn
 
 from speechjem import losses
@@ -249,7 +251,7 @@ def test_spectral_gain_by_hand():
     """One bin: noisy 4i with gain 1/2 is 2i, at a right angle to the clean 1; its error energy is 4 + 1."""
     noisy, clean = (torch.tensor([[[z]]], dtype=torch.complex128) for z in (4j, 1))
     gain, one = (torch.full(shape, v, dtype=torch.float64) for shape, v in (((1, 1, 1), 0.5), ((1, 1), 1.0)))
-    expected = 8 * (4**0.15 - 1) ** 2 + 2 * (2**0.6 + 1) + 0.2 * log(1 + 5 / 0.003)
+    expected = 8 * (4**0.15 - 1) ** 2 + 2 * (2**0.6 + 1) + 0.3 * log(1 + 5 / 0.003)
     assert losses.spectral_gain(gain, noisy, clean, one).item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -268,3 +270,32 @@ def test_spectral_gain_has_a_finite_gradient_in_silence():
     gain = torch.zeros(1, 3, 257, requires_grad=True)
     losses.spectral_gain(gain, silence, silence, FILTERS).backward()
     assert gain.grad.isfinite().all()
+
+
+def test_envelope_decorrelation_is_near_to_estoi():
+    """On real speech at several SNRs, against pystoi, which resamples and drops silent frames."""
+    fbank, bands = Fbank(FbankConfig()), losses.third_octaves(257, 16000)
+    clean, mixed = mixtures()
+    for noisy in mixed:
+        powers = (fbank.stft(torch.from_numpy(x))[None].abs().square() for x in (noisy, clean))
+        ours = 1 - losses.envelope_decorrelation(*powers, bands).item()
+        assert ours == pytest.approx(stoi(clean, noisy, 16000, extended=True), abs=0.08)
+
+
+def test_envelope_decorrelation_is_zero_for_any_scale_of_the_clean_speech():
+    power = torch.rand(2, 100, 257, generator=torch.Generator().manual_seed(0))
+    loss = losses.envelope_decorrelation(5 * power, power, losses.third_octaves(257, 16000))
+    assert loss.item() == pytest.approx(0, abs=1e-4)
+
+
+def test_third_octaves_have_the_edges_of_estoi():
+    """Edges of 150 * 2^(k / 3 -+ 1 / 6) Hz, as pystoi's own matrix has them at its resolution."""
+    expected, _ = thirdoct(10000, 512, 15, 150)
+    found = losses.third_octaves(257, 10000).T.numpy()
+    assert np.abs(found.sum(1) - expected.sum(1)).max() <= 1
+
+
+def test_envelope_decorrelation_has_a_finite_gradient_in_silence():
+    power = torch.zeros(1, 60, 257, requires_grad=True)
+    losses.envelope_decorrelation(power, torch.zeros(1, 60, 257), losses.third_octaves(257, 16000)).backward()
+    assert power.grad.isfinite().all()

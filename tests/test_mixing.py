@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import signal
+from scipy import signal, stats
 
 from speechjem.data import mixing
 
@@ -139,17 +139,17 @@ def test_speech_shaped_noise_is_stationary():
     assert np.ptp(levels) < 2
 
 
-def test_babble_has_two_to_nine_voices():
+def test_babble_has_two_to_twelve_voices():
     voices = []
 
     def speech(generator: np.random.Generator, length: int) -> np.ndarray:
         voices[-1] += 1
         return white(length)
 
-    for seed in range(100):
+    for seed in range(150):
         voices.append(0)
         mixing.babble(rng(seed), speech, 10)
-    assert set(voices) == set(range(2, 10))
+    assert set(voices) == set(range(2, 13))
 
 
 def test_voices_of_a_babble_are_within_8_db():
@@ -179,6 +179,37 @@ def test_modulation_is_slow():
     for seed in range(10):
         # At most 8 changes a second of 20 dB each.
         assert np.abs(np.diff(20 * np.log10(mixing.modulate(rng(seed), x)))).max() * RATE < 20 * 8.6
+
+
+def test_a_hum_has_harmonics_of_40_to_400_hz():
+    """The autocorrelation of a machine peaks within its periods; that of white noise does not."""
+    lags = slice(RATE // 410, RATE // 39)
+
+    def periodicity(x: np.ndarray) -> float:
+        correlation = np.fft.irfft(np.abs(np.fft.rfft(x, 2 * len(x))) ** 2)
+        return float(correlation[lags].max() / correlation[0])
+
+    assert np.mean([periodicity(mixing.hum(rng(seed), RATE)) for seed in range(20)]) > 0.4
+    assert periodicity(white(RATE)) < 0.1
+
+
+def test_impulses_are_short_and_rare():
+    """Kurtosis of noise is 3; of clicks it is far above."""
+    kurtoses = [stats.kurtosis(mixing.impulses(rng(seed), 2 * RATE), fisher=False) for seed in range(20)]
+    assert np.median(kurtoses) > 10
+
+
+def test_music_is_on_the_equal_tempered_scale():
+    """Most of its power lies within 20 cents of a note of A4 = 440 Hz and its harmonics' notes."""
+    shares = []
+    for seed in range(10):
+        power = np.abs(np.fft.rfft(mixing.music(rng(seed), 4 * RATE) * np.hanning(4 * RATE))) ** 2
+        frequency = np.fft.rfftfreq(4 * RATE, 1 / RATE)
+        band = (frequency > 200) & (frequency < 1500)
+        cents = (1200 * np.log2(frequency[band] / 440)) % 100
+        near = np.minimum(cents, 100 - cents) < 20
+        shares.append(power[band][near].sum() / power[band].sum())
+    assert np.mean(shares) > 0.7
 
 
 def test_six_noises_of_ten_are_recorded():
@@ -212,6 +243,9 @@ KINDS = {
         generator, crop(generator, length), length
     ),
     "babble": mixing.babble,
+    "hum": lambda generator, crop, length: mixing.hum(generator, length),
+    "impulses": lambda generator, crop, length: mixing.impulses(generator, length),
+    "music": lambda generator, crop, length: mixing.music(generator, length),
     "modulate": lambda generator, crop, length: mixing.modulate(generator, crop(generator, length)),
     "noises": lambda generator, crop, length: mixing.noises(generator, crop, crop, length),
 }

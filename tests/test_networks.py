@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from speechjem.networks import NetworkConfig, SlidingTDNN, splice
+from speechjem.networks import NetworkConfig, SlidingTDNN, splice, unsplice
 
 TINY = NetworkConfig(bins=5, classes=3, channels=6, hidden=8, dilations=(1, 2))
 
@@ -100,3 +100,32 @@ def test_the_gradient_has_no_jumps_along_a_line() -> None:
 def test_an_untrained_network_keeps_the_scale_of_normalised_frames() -> None:
     logits = network(NetworkConfig())(frames(1, 200, 80))
     assert 0.01 < logits.std().item() < 3
+
+
+@pytest.mark.parametrize("fine", [0, 7])
+def test_the_written_out_gradient_is_that_of_automatic_differentiation(fine):
+    torch.manual_seed(0)
+    config = NetworkConfig(bins=5, classes=4, channels=6, hidden=8, dilations=(1, 3), fine=7)
+    network = SlidingTDNN(config).double()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    x = torch.randn(2, 9, 5 + fine, dtype=torch.float64, requires_grad=True)
+    observed = network.observe(torch.randn(2, 9, 12, dtype=torch.float64)).detach() if fine else None
+    energy = -network(x, observed).logsumexp(-1).sum()
+    (expected,) = torch.autograd.grad(energy, x)
+    gradient, logits = network.energy_gradient(x, observed)
+    torch.testing.assert_close(gradient, expected)
+    torch.testing.assert_close(logits, network(x, observed))
+
+
+def test_unsplice_is_the_adjoint_of_splice():
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 7, 3, dtype=torch.float64), torch.randn(2, 7, 9, dtype=torch.float64)
+    for dilation in (1, 2, 6):
+        torch.testing.assert_close((splice(x, dilation) * y).sum(), (x * unsplice(y, dilation)).sum())
+
+
+def test_a_new_network_does_not_hear_the_fine_structure_yet():
+    network = SlidingTDNN(NetworkConfig(fine=9))
+    x = torch.randn(1, 20, 89)
+    torch.testing.assert_close(network(x, network.observe(x)), network(x[..., :80]))

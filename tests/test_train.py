@@ -194,7 +194,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_hundredth(toy_corpus
     rates = []
     for _ in range(40):
         trainer.step()
-        rates.append(trainer.optimiser.param_groups[0]["lr"] / QUICK.learning_rate)
+        rates.append(trainer.optimisers[0].param_groups[0]["lr"] / QUICK.learning_rate)
     assert rates[:3] == pytest.approx([0.25, 0.5, 0.75], rel=0.02)
     assert max(rates) == rates[3] == pytest.approx(1, rel=0.02)
     assert all(a > b for a, b in zip(rates[3:], rates[4:], strict=False))
@@ -205,7 +205,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_hundredth(toy_corpus
 def test_there_may_be_no_warm_up(toy_corpus):
     trainer = Trainer(replace(QUICK, warmup=0), toy_corpus)
     trainer.step()
-    assert trainer.optimiser.param_groups[0]["lr"] == pytest.approx(QUICK.learning_rate)
+    assert trainer.optimisers[0].param_groups[0]["lr"] == pytest.approx(QUICK.learning_rate)
 
 
 def test_the_shipped_weights_are_the_moving_average(toy_corpus):
@@ -226,6 +226,44 @@ def test_a_training_may_start_from_the_weights_and_features_of_a_model(toy_corpu
     second = Trainer(replace(QUICK, start=str(tmp_path), seed=1), corpus)
     for model in (second.model, second.shipped()):
         assert differences(dict(first.shipped().state_dict()), dict(model.state_dict())) == []
+
+
+def test_a_start_from_an_older_model_adds_what_it_lacks(toy_corpus, tmp_path):
+    checkpoint.save(Trainer(QUICK, toy_corpus).shipped(), tmp_path)
+    network = replace(QUICK.model.network, fine=257)
+    config = replace(QUICK, model=replace(QUICK.model, network=network), start=str(tmp_path), seed=1)
+    old, new = checkpoint.load(tmp_path), Trainer(config, toy_corpus).shipped()
+    spectrum = new.fbank.stft(torch.randn(1, 8000))
+    x = new.observe(spectrum)
+    assert x.shape[-1] == old.config.fbank.bins + 257
+    with torch.no_grad():
+        torch.testing.assert_close(
+            new.jem.logits(x, new.jem.network.observe(x)), old.jem.logits(old.observe(spectrum))
+        )
+
+
+def test_the_fine_structure_is_learnt(toy_corpus):
+    network = replace(QUICK.model.network, fine=257)
+    trainer, _ = run(
+        replace(QUICK, model=replace(QUICK.model, network=network), unconditioned=0.0), toy_corpus, 3
+    )
+    for name in ("fine", "observed"):
+        assert getattr(trainer.model.jem.network, name).weight.abs().max() > 0
+    assert (trainer.model.descent.log_fine_size.grad != 0).any()
+
+
+def test_matrices_inside_the_network_are_trained_by_muon_and_all_else_by_adamw(toy_corpus):
+    trainer = Trainer(QUICK, toy_corpus)
+    muon, adamw = trainer.optimisers
+    assert isinstance(muon, torch.optim.Muon)
+    assert isinstance(adamw, torch.optim.AdamW)
+    network = trainer.model.jem.network
+    groups = [{id(p) for group in o.param_groups for p in group["params"]} for o in trainer.optimisers]
+    assert {id(network.input.weight), id(network.blocks[0].widen.weight)} <= groups[0]
+    assert {id(network.output.weight), id(network.input.bias), id(trainer.model.descent.log_size)} <= groups[
+        1
+    ]
+    assert groups[0] | groups[1] == {id(p) for p in trainer.model.parameters()}
 
 
 def test_a_start_from_a_model_of_other_sizes_is_refused(toy_corpus, tmp_path):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import audio
 from ..errors import InputError
-from . import mixing
+from . import degrade, mixing
 from .kaldi import Alignment, read_directory
 
 UNLABELLED = -1
@@ -114,6 +114,29 @@ def _load_folder(folder: Path | None, sample_rate: int) -> list[Recording]:
     return [load_recording(source.path.stem, source.path, sample_rate) for source in audio.find([folder])]
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How training excerpts are made; shares are probabilities.
+
+    Attributes:
+        snr: range of the signal-to-noise ratio in dB, uniform.
+        clean: excerpts with an SNR of 40 dB, so that clean speech is left alone.
+        pauses: excerpts without speech, so that noise alone leaves nothing.
+        rooms: reverberant speech, and as often, independently, reverberant noise.
+        lines: speech and noise through a narrow band.
+        clipping: overdriven inputs.
+        mu_law: inputs quantised to 8 bits.
+    """
+
+    snr: tuple[float, float] = (-10.0, 25.0)
+    clean: float = 0.05
+    pauses: float = 0.03
+    rooms: float = 0.1
+    lines: float = 0.1
+    clipping: float = 0.04
+    mu_law: float = 0.03
+
+
 class Batches:
     """Draws batches from a corpus.
 
@@ -124,14 +147,23 @@ class Batches:
         hop: distance of two frames in samples.
         level: nominal level of mixtures in dB re full scale; each is drawn within +-8 dB of it.
         seed: of everything.
+        augmentation: how excerpts are made.
     """
 
     UNLABELLED_SHARE = 0.25
-    SNR = (-5.0, 20.0)  # dB, uniform
-    CLEAN_SHARE = 0.05  # excerpts with 40 dB SNR, so that clean speech is left alone
     SPEED = (0.88, 1.14)  # resampling: other pitches and vocal tracts than the corpus has
 
-    def __init__(self, corpus: Corpus, size: int, seconds: float, hop: int, level: float, seed: int):
+    def __init__(
+        self,
+        corpus: Corpus,
+        size: int,
+        seconds: float,
+        hop: int,
+        level: float,
+        seed: int,
+        augmentation: Augmentation | None = None,
+    ):
+        self.augmentation = augmentation or Augmentation()
         self.corpus = corpus
         self.size = size
         self.length = int(seconds * corpus.sample_rate)
@@ -151,15 +183,37 @@ class Batches:
         clean, noisy, labels = (torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True))
         return Batch(clean, noisy, labels)
 
-    def _example(self, rng: np.random.Generator, labelled: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        labelled = labelled or not self._unlabelled or rng.random() >= self.UNLABELLED_SHARE
+    def _example(self, rng: np.random.Generator, first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        labelled = first or not self._unlabelled or rng.random() >= self.UNLABELLED_SHARE
         recording = (self._labelled if labelled else self._unlabelled).choose(rng)
         clean, labels = self._excerpt(rng, recording)
-        clean = mixing.equalise(rng, clean, 5.0)
+        if not first and rng.random() < self.augmentation.pauses:
+            clean, labels = np.zeros_like(clean), np.full_like(labels, UNLABELLED)
         noise = mixing.noises(rng, self._crop_noise, self._crop_speech, self.length)
-        snr = 40.0 if rng.random() < self.CLEAN_SHARE else rng.uniform(*self.SNR)
+        clean, noise = (self._somewhere(rng, x) for x in (mixing.equalise(rng, clean, 5.0), noise))
+        snr = 40.0 if rng.random() < self.augmentation.clean else rng.uniform(*self.augmentation.snr)
         level = self.level + rng.uniform(-8.0, 8.0)
-        return *mixing.mix(clean, noise, recording.rms, snr, level), labels
+        noise /= max(mixing.rms(noise), 1e-6)
+        clean, noisy = mixing.mix(clean, noise, recording.rms, snr, level)
+        return *self._transmitted(rng, clean, noisy), labels
+
+    def _somewhere(self, rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+        """x, at times in a room."""
+        if rng.random() < self.augmentation.rooms:
+            return degrade.reverberate(x, degrade.room(rng, self.corpus.sample_rate))
+        return x
+
+    def _transmitted(
+        self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Both, at times, over a line or through an input that is overdriven."""
+        if rng.random() < self.augmentation.lines:
+            clean, noisy = degrade.limit_band(rng, clean, noisy, rate=self.corpus.sample_rate)
+        if rng.random() < self.augmentation.clipping:
+            noisy = degrade.clip(rng, noisy)
+        if rng.random() < self.augmentation.mu_law:
+            noisy = degrade.mu_law(noisy)
+        return clean, noisy
 
     def _excerpt(self, rng: np.random.Generator, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
         """A piece of a recording, half the time at another speed, and its labels."""

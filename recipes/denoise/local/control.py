@@ -1,0 +1,115 @@
+"""What following an energy costs, beside a network that predicts the gain directly.
+
+python recipes/denoise/local/control.py CONFIG --labelled DIR --unlabelled DIR --noise DIR --minutes 20 \
+    [energy | direct] [--pairs NOISY_FOLDER CLEAN_FOLDER]
+
+`energy` trains the configuration from random weights. `direct` trains, with the same data, losses on the
+gain, optimisers and time, one network of the same size that is run once and gives the movement of the frames
+itself: it
+classifies nothing, and has no energy. Prints the scores of each on held-out speakers and noises, and on the
+pairs. Run the two at the same time, on one core each (OMP_NUM_THREADS=1), so that they have the same machine.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from speechjem import audio, metrics
+from speechjem.data.dataset import Corpus, load_corpus
+from speechjem.denoising import Denoiser
+from speechjem.evaluate import DenoiseProbe
+from speechjem.jem import JEM
+from speechjem.model import ModelConfig, SpeechModel
+from speechjem.networks import SlidingTDNN
+from speechjem.settings import TrainConfig, read_config
+from speechjem.train import Trainer
+
+
+class Direct(nn.Module):
+    """In the place of the descent: one pass of a network whose outputs are added to the frames."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        network = config.network
+        self.bins = network.bins
+        self.network = SlidingTDNN(replace(network, classes=network.bins + network.fine))
+        self.classes = network.classes
+
+    def check(self, count: int) -> None:
+        pass
+
+    def steps(self, jem: JEM, x: Tensor, count: int, *_: object) -> Iterator[tuple[Tensor, Tensor]]:
+        with_fine = x.shape[-1] > self.bins
+        movement = self.network(x, self.network.observe(x) if with_fine else None)
+        yield x + movement[..., : x.shape[-1]].float(), x.new_zeros(*x.shape[:2], self.classes)
+
+
+def direct_model(config: ModelConfig) -> SpeechModel:
+    model = SpeechModel(config)
+    model.descent = Direct(config)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path)
+    parser.add_argument("kind", choices=("energy", "direct"))
+    parser.add_argument("--labelled", type=Path, required=True)
+    parser.add_argument("--unlabelled", type=Path)
+    parser.add_argument("--noise", type=Path)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--pairs", type=Path, nargs=2)
+    arguments = parser.parse_args()
+
+    config = replace(read_config(arguments.config), start=None)
+    corpus = load_corpus(
+        arguments.labelled, arguments.unlabelled, arguments.noise, config.data.held_out_speakers, 16000
+    )
+    trainer = train(config, corpus, arguments.kind, arguments.minutes)
+    model = trainer.shipped()
+    print(f"{arguments.kind}: {trainer.update} updates in {arguments.minutes:g} minutes")
+    print({name: round(value, 4) for name, value in DenoiseProbe(corpus).scores(model).items()})
+    if arguments.pairs:
+        print("| network | PESQ-WB | ESTOI | SI-SDR (dB) |\n|---|---|---|---|")
+        print("| {} | {:.3f} | {:.4f} | {:.2f} |".format(arguments.kind, *score(model, *arguments.pairs)))
+
+
+def train(config: TrainConfig, corpus: Corpus, kind: str, minutes: float) -> Trainer:
+    """Train for a time. The schedule needs the number of updates: it is found from the speed of the first
+    30."""
+    if kind == "direct":
+        silent = replace(config.energy, weight=0.0)
+        config = replace(config, classify=0.0, classify_noisy=0.0, unconditioned=0.0, energy=silent)
+    trainer = Trainer(config, corpus, direct_model if kind == "direct" else SpeechModel)
+    start = time.monotonic()
+    for _ in range(30):
+        trainer.step()
+    updates = int(minutes * 60 / ((time.monotonic() - start) / 30))
+    trainer.config = replace(config, updates=updates)
+    while trainer.update < updates and time.monotonic() - start < minutes * 60:
+        trainer.step()
+    return trainer
+
+
+def score(model: SpeechModel, noisy: Path, clean: Path) -> np.ndarray:
+    """Mean PESQ-WB, ESTOI and SI-SDR of the denoised pairs."""
+    denoiser, values = Denoiser(model, mode="descent", device="cpu"), []
+    for reference, degraded in metrics.pairs(clean, noisy):
+        target, given = audio.read(reference), audio.read(degraded)
+        scores = metrics.score(target.samples[0], denoiser(given.samples[0], 16000), 16000)
+        row = [scores[name].value for name in ("pesq_wb", "estoi", "si_sdr")]
+        values.append([np.nan if v is None else v for v in row])
+    return np.nanmean(values, axis=0)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

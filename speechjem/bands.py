@@ -1,0 +1,78 @@
+"""Enhancing a recording of any sample rate with a model that knows one.
+
+The model's band is enhanced at the model's rate. What lies above it gets the gain of the model's upper
+octave.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from .blocks import Fifo
+
+Enhanced = tuple[np.ndarray, np.ndarray]
+"""Enhanced samples, and the gain of the upper octave at each of them, both (channels, samples)."""
+
+
+class Core(Protocol):
+    """An enhancer at the model's rate that takes samples piece by piece and may keep some back."""
+
+    def push(self, samples: np.ndarray) -> Enhanced:
+        """Take samples, shape (channels, samples), and give those that are ready."""
+
+    def flush(self) -> Enhanced:
+        """The samples that were kept back, when there is no more input."""
+
+
+class AnyRate:
+    """A core at any sample rate, piece by piece.
+
+    Args:
+        core: enhancer at the model's rate.
+        sample_rate: of what comes in and goes out, in Hz.
+        inner_rate: of the core, in Hz.
+        channels: their number.
+    """
+
+    def __init__(self, core: Core, sample_rate: int, inner_rate: int, channels: int):
+        self.core = core
+        self.same = sample_rate == inner_rate
+        self.channels = channels
+        self.originals, self.inner = Fifo(channels), Fifo(channels)
+        if not self.same:
+            self.down = soxr.ResampleStream(sample_rate, inner_rate, channels, "float32", "HQ")
+            self.up = soxr.ResampleStream(inner_rate, sample_rate, 3 * channels, "float32", "HQ")
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Take samples, shape (channels, samples), and give those that are ready."""
+        if self.same:
+            return self.core.push(samples)[0]
+        self.originals.push(samples)
+        inner = _resampled(self.down, samples)
+        self.inner.push(inner)
+        return self._outer(*self.core.push(inner))
+
+    def flush(self) -> np.ndarray:
+        """The rest. All that came out is then as long as what went in."""
+        if self.same:
+            return self.core.flush()[0]
+        inner = _resampled(self.down, np.zeros((self.channels, 0)), last=True)
+        self.inner.push(inner)
+        parts = [self._outer(*self.core.push(inner)), self._outer(*self.core.flush(), last=True)]
+        # Resampling there and back may be a sample off.
+        return np.concatenate([*parts, self.originals.pop(self.originals.length)], axis=1)
+
+    def _outer(self, enhanced: np.ndarray, gain: np.ndarray, last: bool = False) -> np.ndarray:
+        """The enhanced band at the outer rate, plus what the inner rate cannot hold."""
+        plain = self.inner.pop(enhanced.shape[1])
+        together = _resampled(self.up, np.concatenate([enhanced, plain, gain]), last)
+        original = self.originals.pop(together.shape[1])
+        enhanced, plain, gain = np.split(together[:, : original.shape[1]], 3)
+        return enhanced + (original - plain) * gain.clip(0, 1)
+
+
+def _resampled(stream: soxr.ResampleStream, samples: np.ndarray, last: bool = False) -> np.ndarray:
+    return stream.resample_chunk(np.ascontiguousarray(samples.T, np.float32), last=last).T

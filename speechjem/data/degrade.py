@@ -1,0 +1,61 @@
+"""What rooms, microphones and lines do to speech, for training.
+
+All functions take the random generator that they draw from, and one-dimensional float arrays at a sample
+rate in Hz. Reverberation and band limits belong to the target: a denoiser shall leave them as they are.
+Clipping and coarse quantisation do not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import fftconvolve
+
+from .mixing import filtered
+
+
+def room(rng: np.random.Generator, rate: int) -> np.ndarray:
+    """Synthetic impulse response: direct sound at sample 0, then noise that decays exponentially.
+
+    Reverberation time 0.1 to 0.8 s, direct-to-reverberant ratio 3 to 20 dB, first reflection after 2 to 20
+    ms, and a tail that loses its treble faster, as air and walls have it.
+    """
+    decay = rng.uniform(0.1, 0.8)
+    time = np.arange(int(decay * rate)) / rate
+    tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay)
+    tail[time < rng.uniform(0.002, 0.02)] = 0.0
+    tail = filtered(tail, lambda f: 1 / (1 + (f / rng.uniform(0.2, 0.8)) ** 2))
+    tail *= 10 ** (-rng.uniform(3, 20) / 20) / max(np.sqrt(np.sum(tail**2)), 1e-9)
+    tail[0] = 1.0
+    return tail.astype(np.float32)
+
+
+def reverberate(x: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """x in a room, as long as x."""
+    return fftconvolve(x, response)[: len(x)].astype(np.float32)
+
+
+def limit_band(rng: np.random.Generator, *signals: np.ndarray, rate: int) -> list[np.ndarray]:
+    """All signals through one line: low-pass at 3 to 7 kHz, half the time high-pass at up to 400 Hz."""
+    nyquist = rate / 2
+    high = rng.uniform(3000, 7000) / nyquist
+    low = rng.uniform(50, 400) / nyquist if rng.random() < 0.5 else 0.0
+
+    def response(frequency: np.ndarray) -> np.ndarray:
+        gain = 1 / np.sqrt(1 + (frequency / high) ** 24)
+        return gain / np.sqrt(1 + (low / np.maximum(frequency, 1e-4)) ** 6)
+
+    return [filtered(x, response) for x in signals]
+
+
+def clip(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """Cut off the highest 0.1 to 2 % of the samples, as an overdriven input does."""
+    top = np.quantile(np.abs(x), 1 - 10 ** rng.uniform(-3, -1.7))
+    return x.clip(-top, top) if top > 0 else x
+
+
+def mu_law(x: np.ndarray) -> np.ndarray:
+    """8-bit mu-law (ITU-T G.711's companding, mu = 255), and back."""
+    mu = 255.0
+    companded = np.sign(x) * np.log1p(mu * np.abs(x).clip(max=1)) / np.log1p(mu)
+    rounded = np.round(companded * 127) / 127
+    return (np.sign(rounded) * np.expm1(np.abs(rounded) * np.log1p(mu)) / mu).astype(np.float32)
