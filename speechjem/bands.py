@@ -13,6 +13,8 @@ import soxr
 
 from .blocks import Fifo
 
+PIECE = 1 << 14  # samples
+
 Enhanced = tuple[np.ndarray, np.ndarray]
 """Enhanced samples, and the gain of the upper octave at each of them, both (channels, samples)."""
 
@@ -66,6 +68,13 @@ class AnyRate:
         return np.concatenate([*parts, self.originals.pop(self.originals.length)], axis=1)
 
     def _outer(self, enhanced: np.ndarray, gain: np.ndarray, last: bool = False) -> np.ndarray:
+        """`_add_bands`, a little at a time: at a high rate it needs many times the memory of its input."""
+        starts = [*range(0, enhanced.shape[1], PIECE), enhanced.shape[1]]
+        pieces = [slice(start, start + PIECE) for start in starts]
+        added = [self._add_bands(enhanced[:, p], gain[:, p], last and p == pieces[-1]) for p in pieces]
+        return np.concatenate(added, axis=1)
+
+    def _add_bands(self, enhanced: np.ndarray, gain: np.ndarray, last: bool) -> np.ndarray:
         """The enhanced band at the outer rate, plus what the inner rate cannot hold."""
         plain = self.inner.pop(enhanced.shape[1])
         together = _resampled(self.up, np.concatenate([enhanced, plain, gain]), last)

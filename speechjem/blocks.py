@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FRAMES = 3000  # 30 s
+FRAMES = 1500  # 15 s
 
 
 @dataclass(frozen=True)

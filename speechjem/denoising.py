@@ -26,6 +26,8 @@ from .observation import Observation
 
 MODES = ("descent", "prior")
 CHUNK = 1 << 18  # samples of an array that are resampled at once
+# Steps reach further and further; what comes from 2 s away changes the output by less than -100 dB.
+FADED = 200  # frames
 Samples = TypeVar("Samples", np.ndarray, Tensor)
 
 
@@ -176,11 +178,11 @@ class Denoiser:
 
     @property
     def context(self) -> int:
-        """Frames on either side that the gain of a frame depends on."""
+        """Frames on either side that matter for the gain of a frame."""
         if self.mode == "prior":
-            return 400  # a guess: the reach grows with every step, what comes from afar soon fades
+            return FADED
         # A step's gradient reaches two contexts to either side; the STFT's window two frames.
-        return 2 * self.steps * self.model.config.network.context + 2
+        return min(2 * self.steps * self.model.config.network.context + 2, FADED)
 
     def follow(self, noisy: Tensor, generator: torch.Generator) -> Tensor:
         """Follow the energy.

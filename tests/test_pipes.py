@@ -55,6 +55,16 @@ def test_raw_samples_go_through_as_they_would_in_a_wav():
     np.testing.assert_allclose(enhanced / 32768, expected, atol=2 / 32768)
 
 
+def test_a_header_that_does_not_know_the_length_is_read_to_the_end():
+    """What sox and ffmpeg write into a pipe: sizes of 2^32 - 1."""
+    given = bytearray(wav(noisy(), subtype="PCM_16"))
+    assert given[36:40] == b"data"
+    given[4:8] = given[40:44] = b"\xff\xff\xff\xff"
+    code, out, err = run("denoise", "-", given=bytes(given))
+    assert (code, err) == (0, "")
+    assert soundfile.info(io.BytesIO(out)).frames == RATE
+
+
 def test_pipes_and_files_mix(tmp_path):
     (tmp_path / "in.wav").write_bytes(wav(noisy()))
     target = tmp_path / "out.flac"
