@@ -23,6 +23,7 @@ from .errors import InputError, UsageError
 from .langevin import sample, with_given
 from .model import SpeechModel
 from .observation import Observation
+from .rumble import RumbleFilter
 
 MODES = ("descent", "prior")
 CHUNK = 1 << 18  # samples of an array that are resampled at once
@@ -135,12 +136,19 @@ class Denoiser:
             yield enhancer.push(chunk)
         yield enhancer.flush()
 
+    def rumble_filter(self, channels: int) -> RumbleFilter:
+        """What recordings go through first."""
+        return RumbleFilter(channels, self.model.config.fbank.sample_rate, self.strength)
+
     def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> np.ndarray:
         """Factor that brings each channel to the model's level, shape (channels,)."""
-        power, count = np.zeros(1), 0
+        power, count, rumble = np.zeros(1), 0, None
         for chunk in audio.resample_chunks(chunks, sample_rate, self.model.config.fbank.sample_rate):
-            power = power + np.square(chunk, dtype=np.float64).sum(axis=1)
+            rumble = rumble or self.rumble_filter(len(chunk))
+            power = power + np.square(rumble.push(chunk), dtype=np.float64).sum(axis=1)
             count += chunk.shape[1]
+        if rumble:
+            power = power + np.square(rumble.flush(), dtype=np.float64).sum(axis=1)
         return self.model.fbank.level_gain_of(torch.from_numpy(power / max(count, 1))).numpy()
 
     def enhance(self, waveform: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -239,14 +247,15 @@ class _BlockByBlock:
         self.denoiser = denoiser
         self.level = level
         self.hop = denoiser.model.config.fbank.hop
+        self.rumble = denoiser.rumble_filter(len(level))
         self.blocks = Blocks(len(level), self.hop, denoiser.context)
         self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in level]
 
     def push(self, samples: np.ndarray) -> Enhanced:
-        return self._enhance(self.blocks.push(samples))
+        return self._enhance(self.blocks.push(self.rumble.push(samples)))
 
     def flush(self) -> Enhanced:
-        return self._enhance(self.blocks.flush())
+        return self._enhance([*self.blocks.push(self.rumble.flush()), *self.blocks.flush()])
 
     def _enhance(self, blocks: Iterable[Block]) -> Enhanced:
         none = np.zeros((2, len(self.level), 0), np.float32)

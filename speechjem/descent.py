@@ -73,8 +73,7 @@ class Descent(nn.Module):
             UsageError: if more steps are asked for than were trained.
         """
         self.check(count)
-        # The envelope alone is followed as in ST-JEM; with its fine structure, E is conditioned on the noisy
-        # frames.
+        # The envelope alone is followed as in ST-JEM; with fine structure, E is that given the noisy frames.
         with_fine = x.shape[-1] > self.bins
         conditions = [jem.network.observe(x)] if with_fine else []
         sizes = torch.cat([self.log_size, self.log_fine_size], 1) if with_fine else self.log_size

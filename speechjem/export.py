@@ -1,7 +1,8 @@
 """One ONNX graph of the whole denoiser, so that other programs can use it without torch.
 
-    waveform --level, STFT--> frames --K descent steps, their gradients unrolled--> gain --inverse STFT-->
-    waveform
+    waveform --high-pass, level, STFT--> frames
+    frames --K descent steps, their gradients unrolled--> gain
+    spectrum * gain --inverse STFT--> waveform
 
 ONNX has no complex numbers and no inverse STFT: both transforms are written as convolutions with the windowed
 sines and cosines.
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, rumble
 from .errors import SpeechjemError
 from .model import SpeechModel
 
@@ -35,6 +36,7 @@ class Graph(nn.Module):
     analysis: Tensor
     synthesis: Tensor
     envelope: Tensor
+    rumble: Tensor
 
     def __init__(self, model: SpeechModel, steps: int | None = None):
         super().__init__()
@@ -50,6 +52,7 @@ class Graph(nn.Module):
             ("analysis", np.concatenate([waves.real, waves.imag])),
             ("synthesis", np.concatenate([inverse, inverse_imaginary])),
             ("envelope", window[None] ** 2),
+            ("rumble", rumble.taps(model.config.fbank.sample_rate)[None]),
         ):
             self.register_buffer(name, torch.tensor(kernels[:, None], dtype=torch.float32))
 
@@ -61,8 +64,9 @@ class Graph(nn.Module):
         """
         fbank, model = self.model.fbank, self.model
         hop, half = fbank.config.hop, fbank.config.window // 2
-        level = fbank.level_gain(noisy)
-        padded = F.pad(noisy * level, (half, half))
+        clear = F.conv1d(noisy[:, None], self.rumble, padding=self.rumble.shape[-1] // 2)[:, 0]
+        level = fbank.level_gain(clear)
+        padded = F.pad(clear * level, (half, half))
         spectrum = F.conv1d(padded[:, None], self.analysis, stride=hop).transpose(1, 2)
         real, imaginary = spectrum.chunk(2, dim=-1)
         start = model.observe(real.square() + imaginary.square())

@@ -119,9 +119,8 @@ def envelope_decorrelation(
     """Extension: 1 minus a differentiable relative of ESTOI (Jensen and Taal, IEEE TASLP 24, 2016).
 
     In segments of `frames` frames, the band envelopes are normalised to zero mean and unit norm over time,
-    then over
-    the bands, and correlated frame by frame. Segments 30 dB below the loudest are left out (ESTOI leaves out
-    silent frames), and the bands are as wide as the caller makes them.
+    then over the bands, and correlated frame by frame. Segments 30 dB below the loudest are left out, where
+    ESTOI leaves out silent frames.
 
     Args:
         estimate, clean: power spectra, shape (batch, frames, frequencies).

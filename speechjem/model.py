@@ -62,8 +62,7 @@ class SpeechModel(nn.Module):
         self.descent = Descent(config.descent, config.fbank.bins, config.network.fine)
 
     def observe(self, spectrum: Tensor) -> Tensor:
-        """The frames that the descent starts from: normalised log-mel, and fine structure if the network
-        takes it.
+        """Frames for the descent to start from: log-mel, and fine structure if the network takes it.
 
         Args:
             spectrum: complex, or its power, shape (batch, frames, window // 2 + 1).

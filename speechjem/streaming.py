@@ -21,9 +21,9 @@ class StreamDenoiser:
     """Enhances a stream: push blocks of any size, get blocks back, flush at the end.
 
     What comes out is what went in, `latency` later, whatever the sizes of the blocks; all blocks together
-    are as
-    long as the input. A gain is decided from the last second and the next few frames, and the level of the
-    stream so far stands in for the level of the recording: the result is a little worse than `Denoiser`'s.
+    are as long as the input. A gain is decided from the last second and the next few frames, and the level
+    of the stream so far stands in for that of the recording: the result is worse than `Denoiser`'s. The
+    rumble filter, which would delay too much, is left out: the gain lowers rumble, less sharply.
 
     Args:
         sample_rate: in Hz.

@@ -8,7 +8,7 @@ import speechjem
 ROOT = Path(speechjem.__file__).parent
 FLOORS = [
     {"errors"},
-    {"phones", "device", "blocks"},
+    {"phones", "device", "blocks", "rumble"},
     {"audio", "fbank", "networks", "langevin", "jem", "bands"},
     {"descent", "losses", "inversion", "metrics", "plot", "data.kaldi", "data.mixing", "pipes"},
     {"model", "data.degrade", "observation"},
