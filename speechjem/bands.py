@@ -77,10 +77,11 @@ class AnyRate:
     def _add_bands(self, enhanced: np.ndarray, gain: np.ndarray, last: bool) -> np.ndarray:
         """The enhanced band at the outer rate, plus what the inner rate cannot hold."""
         plain = self.inner.pop(enhanced.shape[1])
-        together = _resampled(self.up, np.concatenate([enhanced, plain, gain]), last)
+        # The ends of a resampled signal lean to zero: no attenuation is right there, no gain would not be.
+        together = _resampled(self.up, np.concatenate([enhanced, plain, 1 - gain]), last)
         original = self.originals.pop(together.shape[1])
-        enhanced, plain, gain = np.split(together[:, : original.shape[1]], 3)
-        return enhanced + (original - plain) * gain.clip(0, 1)
+        enhanced, plain, attenuation = np.split(together[:, : original.shape[1]], 3)
+        return enhanced + (original - plain) * (1 - attenuation.clip(0, 1))
 
 
 def _resampled(stream: soxr.ResampleStream, samples: np.ndarray, last: bool = False) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FRAMES = 1500  # 15 s
+FRAMES = 1000  # 10 s
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .errors import ModelError
 from .model import ModelConfig, SpeechModel
 
 FORMAT = "speechjem-model-1"
-DEFAULT = "first_light"
+DEFAULT = "daylight"
 T = TypeVar("T")
 
 

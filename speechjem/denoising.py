@@ -130,8 +130,9 @@ class Denoiser:
         if sample_rate < 1:
             raise UsageError(f"A sample rate of {sample_rate} Hz is impossible; give it in Hz.")
         level = self._level(read(), sample_rate)
-        core = _BlockByBlock(self, level)
-        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, len(level))
+        inner_rate = self.model.config.fbank.sample_rate
+        core = _BlockByBlock(self, level, sample_rate > inner_rate)
+        enhancer = AnyRate(core, sample_rate, inner_rate, len(level))
         for chunk in read():
             yield enhancer.push(chunk)
         yield enhancer.flush()
@@ -151,29 +152,32 @@ class Denoiser:
             power = power + np.square(rumble.flush(), dtype=np.float64).sum(axis=1)
         return self.model.fbank.level_gain_of(torch.from_numpy(power / max(count, 1))).numpy()
 
-    def enhance(self, waveform: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def enhance(
+        self, waveform: Tensor, generator: torch.Generator, downsampled: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Enhance waveforms of the model's rate and nominal level in one piece.
 
         Args:
             waveform: shape (batch, samples), on the model's device.
-            generator: as in `gain`.
+            generator, downsampled: as in `gain`.
 
         Returns:
             The enhanced waveforms, and their gain, shape (batch, frames, frequencies).
         """
         spectrum = self.model.fbank.stft(waveform)
-        gain = self.gain(spectrum, generator)
+        gain = self.gain(spectrum, generator, downsampled)
         return self.model.fbank.istft(spectrum * gain, waveform.shape[-1]), gain
 
     @torch.no_grad()
-    def gain(self, spectrum: Tensor, generator: torch.Generator) -> Tensor:
+    def gain(self, spectrum: Tensor, generator: torch.Generator, downsampled: bool = False) -> Tensor:
         """Gain of every STFT bin.
 
         Args:
             spectrum: complex, of nominal level, shape (batch, frames, frequencies).
             generator: source of the noise, on the model's device.
+            downsampled: whether the top of the band was lowered by a resampling filter.
         """
-        noisy = self._frames(spectrum)
+        noisy = self._frames(_without_slope(spectrum) if downsampled else spectrum)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             x = self.follow(noisy, generator)
         return self.model.gain(x.float(), noisy) ** self.strength
@@ -235,16 +239,29 @@ def _check(
         raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
 
 
+def _without_slope(spectrum: Tensor) -> Tensor:
+    """Power of a spectrum, with the top 9 %, the slope of soxr's filters, mirrored from what lies below.
+
+    The model was not trained with such a slope, and takes it for a line's.
+    """
+    power = spectrum.real.square() + spectrum.imag.square()
+    edge = int(0.91 * power.shape[-1])
+    count = power.shape[-1] - edge
+    return torch.cat([power[..., :edge], power[..., edge - count : edge].flip(-1)], -1)
+
+
 class _BlockByBlock:
     """A recording at the model's rate, piece by piece, in blocks with as much context as matters.
 
     Args:
         denoiser: how to enhance a block.
         level: factor of each channel, shape (channels,).
+        downsampled: as in `Denoiser.gain`.
     """
 
-    def __init__(self, denoiser: Denoiser, level: np.ndarray):
+    def __init__(self, denoiser: Denoiser, level: np.ndarray, downsampled: bool):
         self.denoiser = denoiser
+        self.downsampled = downsampled
         self.level = level
         self.hop = denoiser.model.config.fbank.hop
         self.rumble = denoiser.rumble_filter(len(level))
@@ -268,7 +285,7 @@ class _BlockByBlock:
         outputs = []
         for samples, level, generator in zip(block.samples, self.level, self.generators, strict=True):
             waveform = torch.from_numpy(np.ascontiguousarray(samples))[None].to(self.denoiser.device)
-            enhanced, gain = self.denoiser.enhance(waveform * level, generator)
+            enhanced, gain = self.denoiser.enhance(waveform * level, generator, self.downsampled)
             upper = gain[0, :, gain.shape[-1] // 2 :].mean(-1).cpu().numpy()
             outputs.append(
                 [enhanced[0, inside].cpu().numpy() / level, np.interp(places, np.arange(len(upper)), upper)]

@@ -3,7 +3,7 @@
     y = log(exp(x) + exp(n)) + e,    e ~ N(0, 1 / weight)    (all in log-mel, x clean, y noisy, n noise)
 
 Powers add because speech and noise are uncorrelated; e stands for their cross term. The noise is taken to be
-stationary over the frames at hand. The model of the sum is that of vector Taylor series (Moreno, Raj and Stern,
+stationary over the frames at hand. The model of the sum is that of vector Taylor series (Moreno et al.,
 ICASSP 1996); joining it to a prior of speech is posterior sampling, with deep priors in arXiv 2309.10450.
 """
 

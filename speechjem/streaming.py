@@ -51,20 +51,21 @@ class StreamDenoiser:
 
         At other rates two resampling filters add some milliseconds.
         """
-        self._enhancer = AnyRate(_FrameByFrame(denoiser, channels), sample_rate, config.sample_rate, channels)
+        core = _FrameByFrame(denoiser, channels, sample_rate > config.sample_rate)
+        self._enhancer = AnyRate(core, sample_rate, config.sample_rate, channels)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take a block and give the samples that are ready, possibly none.
 
         Args:
-            samples: float32, shape (channels, any number).
+            samples: floats, shape (channels, any number).
 
         Raises:
             InputError: if the shape is another, or a sample is not finite.
         """
         if samples.ndim != 2 or len(samples) != self.channels or not np.isfinite(samples).all():
             raise InputError(f"A block must have finite samples of shape ({self.channels}, samples).")
-        return self._enhancer.push(samples)
+        return self._enhancer.push(samples.astype(np.float32))
 
     def flush(self) -> np.ndarray:
         """End the stream and give the samples that were kept back."""
@@ -77,8 +78,8 @@ class _FrameByFrame:
     Frame t is centred on sample t * hop, as in `fbank`.
     """
 
-    def __init__(self, denoiser: Denoiser, channels: int):
-        self.denoiser, self.channels = denoiser, channels
+    def __init__(self, denoiser: Denoiser, channels: int, downsampled: bool):
+        self.denoiser, self.channels, self.downsampled = denoiser, channels, downsampled
         self.fbank = denoiser.model.fbank
         self.hop, self.window = self.fbank.config.hop, self.fbank.config.window
         self.generator = torch.Generator(denoiser.device).manual_seed(denoiser.seed)
@@ -118,7 +119,7 @@ class _FrameByFrame:
         spectrum = self.fbank.stft(torch.from_numpy(heard * level).to(self.denoiser.device))
         edge = 0 if self.first == 0 else 2  # frames that would need samples no longer kept
         spectrum = spectrum[:, edge : self.frame - self.first + BLOCK + AHEAD]
-        gain = self.denoiser.gain(spectrum, self.generator)
+        gain = self.denoiser.gain(spectrum, self.generator, self.downsampled)
         now = slice(gain.shape[1] - BLOCK - AHEAD, gain.shape[1] - AHEAD)
         samples = self._overlap_add((spectrum[:, now] * gain[:, now]).cpu().numpy() / level[..., None])
         upper = self._interpolate(gain[:, now, gain.shape[-1] // 2 :].mean(-1).cpu().numpy())

@@ -78,7 +78,8 @@ def test_half_precision_sounds_like_single_precision(pair):
     assert abs(metrics.pesq_wb(clean, half, RATE) - metrics.pesq_wb(clean, single, RATE)) < 0.03
 
 
-def test_pieces_of_any_size_give_the_whole_recording(pair, denoiser):
+def test_pieces_of_any_size_give_the_whole_recording(pair):
+    denoiser = speechjem.Denoiser(precision="float32")
     noisy = pair[1][None, : 2 * RATE]
     pieces = denoiser.pieces(lambda: iter(np.array_split(noisy, 7, axis=1)), RATE)
     np.testing.assert_allclose(np.concatenate(list(pieces), axis=1)[0], denoiser(noisy[0], RATE), atol=1e-5)
@@ -93,12 +94,11 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
         with soundfile.SoundFile(path, "w", 48000, 2) as file:
             for _ in range(minutes):
                 file.write(0.1 * rng.standard_normal((60 * 48000, 2)))
-        code = (
-            "import resource, sys; from speechjem.cli import app; app(sys.argv[1:], standalone_mode=False); "
-        )
-        code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        code = "import sys; from speechjem.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        code += "print(open('/proc/self/status').read())"  # getrusage would give the parent's peak
         command = [sys.executable, "-c", code, "denoise", str(path), "--steps", "1"]
-        peaks.append(int(subprocess.run(command, capture_output=True, check=True, text=True).stdout) / 1024)
+        status = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        peaks.append(int(status.split("VmHWM:")[1].split()[0]) / 1024)
     assert peaks[1] < peaks[0] + 40
     assert peaks[1] < 700
 
@@ -131,10 +131,13 @@ def test_strength_goes_smoothly_from_nothing_to_everything(pair):
 
 
 def test_the_work_at_another_rate_is_the_work_at_16_khz(pair, denoiser):
-    noisy = pair[1]
+    clean, noisy = pair
     upsampled = soxr.resample(noisy, RATE, 48000, quality="VHQ").astype(np.float32)
-    back = soxr.resample(denoiser(upsampled, 48000), 48000, RATE, quality="VHQ")
-    assert difference(back[: len(noisy)], denoiser(noisy, RATE)) < -25
+    back = soxr.resample(denoiser(upsampled, 48000), 48000, RATE, quality="VHQ")[: len(noisy)]
+    direct = denoiser(noisy, RATE)
+    assert difference(back, direct) < -15
+    scores = [metrics.pesq_wb(clean, x.astype(np.float32), RATE) for x in (back, direct)]
+    assert scores[0] > scores[1] - 0.1
 
 
 def test_what_the_model_cannot_see_gets_the_gain_of_the_upper_octave(denoiser):

@@ -53,7 +53,7 @@ def test_the_network_must_fit_the_features():
 
 
 def test_every_frequency_is_a_weighted_mean_of_the_bins(model):
-    weights = model._spread()
+    weights = model.fbank.spread
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(0), torch.ones(257))
 

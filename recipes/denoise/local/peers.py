@@ -61,14 +61,14 @@ def dtln() -> Denoise:
 
     def enhance(x: np.ndarray) -> np.ndarray:
         mask, decode = _Memory(first), _Memory(second)
-        padded = np.pad(x, (384, 512))
+        padded = np.pad(x, (768, 512))  # its memory starts best with some silence
         total = np.zeros(len(padded))
         for start in range(0, len(padded) - 511, 128):  # frames of 512 samples without a window
             spectrum = np.fft.rfft(padded[start : start + 512])
             magnitude = np.abs(spectrum)[None, None]
             masked = np.fft.irfft(mask(magnitude)[0, 0] * spectrum)
             total[start : start + 512] += decode(masked[None, None])[0, 0]
-        return total[384 : 384 + len(x)]
+        return total[768 : 768 + len(x)]
 
     return enhance
 
