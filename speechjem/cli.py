@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -18,6 +19,8 @@ from . import __version__
 from .errors import InputError, SpeechjemError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .audio import Source
     from .denoising import Denoiser
     from .metrics import Score
@@ -203,18 +206,24 @@ def generate(
         str | None,
         typer.Option(help="A sequence of phones, such as 'hh ah l ow'."),
     ] = None,
+    text: Annotated[str | None, typer.Option(help="English words, such as 'hello world'.")] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Output file; with -n 3: out-1.wav ... out-3.wav.")
     ] = Path("out.wav"),
     seconds: Annotated[
         float | None,
-        typer.Option(help="Duration of each phone; 0.5 for one phone, 0.15 in a sequence."),
+        typer.Option(help="Duration of every phone, or, with nothing else given, of speech without text."),
     ] = None,
     durations: Annotated[
         str | None,
-        typer.Option(help="Duration of every phone of a sequence in seconds, such as '0.1 0.08 0.1 0.3'."),
+        typer.Option(help="Duration of each phone of a sequence in seconds, such as '0.1 0.08 0.1 0.3'."),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", help="Number of utterances.")] = 1,
+    like: Annotated[Path | None, typer.Option(help="Recording of a voice to sound like.")] = None,
+    pitch: Annotated[float | None, typer.Option(help="Pitch in Hz; that of --like by default.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="How much utterances differ; the model's by default.")
+    ] = None,
     steps: Steps = None,
     step_size: StepSize = None,
     noise: Noise = None,
@@ -227,34 +236,101 @@ def generate(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Make speech sounds: SGLD from noise on the energy of the phones asked for."""
+    """Make speech: SGLD from noise on the energy of the phones or words asked for."""
     from . import audio
     from .generation import Generator
 
-    if (phoneme is None) == (phonemes is None):
-        raise UsageError("Give either --phoneme or --phonemes; 'speechjem phones' lists the names.")
-    if seconds is not None and durations is not None:
-        raise UsageError("Give either --seconds (for every phone) or --durations (one each).")
-    lengths: float | list[float] = 0.5 if phoneme else 0.15
-    if seconds is not None:
-        lengths = seconds
-    if durations is not None:
-        lengths = _numbers(durations)
+    given = [value for value in (phoneme, phonemes, text) if value is not None]
+    if len(given) > 1 or (not given and seconds is None):
+        raise UsageError(
+            "Give one of --phoneme, --phonemes, --text, or --seconds alone; "
+            "'speechjem phones' lists the names of the phones."
+        )
+    if seconds is not None and (durations is not None or text is not None):
+        raise UsageError("--seconds is for every phone: it goes neither with --durations nor with --text.")
+    if durations is not None and phonemes is None:
+        raise UsageError("--durations needs --phonemes, whose durations they are.")
     targets = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(count)] if count > 1 else [out]
     for target in targets:
         audio.check_target(target, force)
     generator = Generator(
-        str(model) if model else None,
-        steps=steps,
-        step_size=step_size,
-        noise=noise,
-        guidance=guidance,
-        device=device,
-    )
-    waveforms = generator(phoneme or phonemes or "", lengths, seed=seed, count=count)
+        str(model) if model else None, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
+        temperature=temperature, like=audio.read(like) if like else None, pitch=pitch, device=device,
+    )  # fmt: skip
+    if text is not None:
+        with warnings.catch_warnings(record=True) as caught:
+            waveforms = generator.say(text, seed=seed, count=count)
+        for warning in caught:
+            _complain(warning.message)
+    elif given:
+        lengths = _numbers(durations) if durations is not None else seconds
+        waveforms = generator(given[0], lengths, seed=seed, count=count)
+    else:
+        waveforms = generator.anything(cast(float, seconds), seed=seed, count=count)
     for target, waveform in zip(targets, waveforms, strict=True):
         audio.write(target, waveform, generator.sample_rate, force=force)
         print(target)
+
+
+Edited = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Output file; in-inpainted.wav or in-converted.wav.")
+]
+
+
+@app.command()
+def inpaint(
+    source: Annotated[Path, typer.Argument(help="Audio file.")],
+    start: Annotated[float, typer.Option("--from", help="Start of the gap in seconds.")],
+    end: Annotated[float, typer.Option("--to", help="End of the gap in seconds.")],
+    out: Edited = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    model: Model = None,
+    force: Force = False,
+) -> None:
+    """Fill a gap in a recording, such as a lost packet, from what is around it."""
+    from .editing import Editor
+
+    editor = Editor(str(model) if model else None, steps=steps, seed=seed)
+    _edit(source, out, "inpainted", lambda x, rate: editor.inpaint(x, rate, start, end), force)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Audio file.")],
+    old: Annotated[str, typer.Option("--from", help="Phone to turn, such as s.")],
+    new: Annotated[str, typer.Option("--to", help="Phone to turn it into, such as sh.")],
+    out: Edited = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    model: Model = None,
+    force: Force = False,
+) -> None:
+    """Turn one phone of a recording, wherever it is heard, into another."""
+    from .editing import Editor
+
+    editor = Editor(str(model) if model else None, steps=steps, seed=seed)
+    _edit(source, out, "converted", lambda x, rate: editor.convert(x, rate, old, new), force)
+
+
+def _edit(
+    source: Path,
+    out: Path | None,
+    suffix: str,
+    change: Callable[[np.ndarray, int], np.ndarray],
+    force: bool,
+) -> None:
+    """Read, change and write one recording."""
+    from . import audio
+
+    target = out or source.with_name(f"{source.stem}-{suffix}{source.suffix}")
+    audio.check_target(target, force)
+    recording = audio.read(source)
+    audio.write(
+        target, change(recording.samples, recording.sample_rate), recording.sample_rate,
+        subtype=recording.subtype, force=force,
+    )  # fmt: skip
+    print(target)
 
 
 @app.command()

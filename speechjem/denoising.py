@@ -7,6 +7,7 @@ keeps the noisy phase.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -20,6 +21,7 @@ from .bands import AnyRate, Enhanced
 from .blocks import Block, Blocks
 from .device import choose_device, use_bfloat16
 from .errors import InputError, UsageError
+from .jem import JEM
 from .langevin import sample, with_given
 from .model import SpeechModel
 from .observation import Observation
@@ -69,6 +71,9 @@ class Denoiser:
         self.device = choose_device(device)
         self.bfloat16 = self.device.type == "cpu" and use_bfloat16(precision)
         self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
+        # Autocast would convert the weights in every call: half of the time of a short recording.
+        network = self.model.jem.network
+        self.jem = JEM(copy.deepcopy(network).bfloat16()) if self.bfloat16 else self.model.jem
         self.mode = mode or self.model.config.denoise_mode
         self.strength = strength
         self.seed = seed
@@ -130,9 +135,8 @@ class Denoiser:
         if sample_rate < 1:
             raise UsageError(f"A sample rate of {sample_rate} Hz is impossible; give it in Hz.")
         level = self._level(read(), sample_rate)
-        inner_rate = self.model.config.fbank.sample_rate
-        core = _BlockByBlock(self, level, sample_rate > inner_rate)
-        enhancer = AnyRate(core, sample_rate, inner_rate, len(level))
+        core = _BlockByBlock(self, level)
+        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, len(level))
         for chunk in read():
             yield enhancer.push(chunk)
         yield enhancer.flush()
@@ -152,32 +156,29 @@ class Denoiser:
             power = power + np.square(rumble.flush(), dtype=np.float64).sum(axis=1)
         return self.model.fbank.level_gain_of(torch.from_numpy(power / max(count, 1))).numpy()
 
-    def enhance(
-        self, waveform: Tensor, generator: torch.Generator, downsampled: bool = False
-    ) -> tuple[Tensor, Tensor]:
+    def enhance(self, waveform: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Enhance waveforms of the model's rate and nominal level in one piece.
 
         Args:
             waveform: shape (batch, samples), on the model's device.
-            generator, downsampled: as in `gain`.
+            generator: source of the noise, on the model's device.
 
         Returns:
             The enhanced waveforms, and their gain, shape (batch, frames, frequencies).
         """
         spectrum = self.model.fbank.stft(waveform)
-        gain = self.gain(spectrum, generator, downsampled)
+        gain = self.gain(spectrum, generator)
         return self.model.fbank.istft(spectrum * gain, waveform.shape[-1]), gain
 
     @torch.no_grad()
-    def gain(self, spectrum: Tensor, generator: torch.Generator, downsampled: bool = False) -> Tensor:
+    def gain(self, spectrum: Tensor, generator: torch.Generator) -> Tensor:
         """Gain of every STFT bin.
 
         Args:
             spectrum: complex, of nominal level, shape (batch, frames, frequencies).
             generator: source of the noise, on the model's device.
-            downsampled: whether the top of the band was lowered by a resampling filter.
         """
-        noisy = self._frames(_without_slope(spectrum) if downsampled else spectrum)
+        noisy = self._frames(spectrum)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             x = self.follow(noisy, generator)
         return self.model.gain(x.float(), noisy) ** self.strength
@@ -193,25 +194,26 @@ class Denoiser:
         """Frames on either side that matter for the gain of a frame."""
         if self.mode == "prior":
             return FADED
-        # A step's gradient reaches two contexts to either side; the STFT's window two frames.
-        return min(2 * self.steps * self.model.config.network.context + 2, FADED)
+        # A step's gradient reaches two contexts to either side; the STFT's window and the
+        # phase relations two frames each.
+        return min(2 * self.steps * self.model.config.network.context + 4, FADED)
 
     def follow(self, noisy: Tensor, generator: torch.Generator) -> Tensor:
         """Follow the energy.
 
         Args:
-            noisy: frames to start from, shape (batch, frames, size).
+            noisy: frames to start from, as observed, shape (batch, frames, size).
             generator: source of the noise, on the model's device.
 
         Returns:
-            The frames after the last step, same shape.
+            The frames after the last step, without phase relations.
         """
         if self.mode == "prior":
             observation = Observation(self.model.fbank, noisy, self.model.config.denoise_noise_weight)
             return sample(
-                lambda x: self.model.jem.gradient(x) + observation.gradient(x), noisy, self.sampler, generator
+                lambda x: self.jem.gradient(x) + observation.gradient(x), noisy, self.sampler, generator
             )
-        steps = self.model.descent.steps(self.model.jem, noisy, self.steps, self.scale, self.noise, generator)
+        steps = self.model.descent.steps(self.jem, noisy, self.steps, self.scale, self.noise, generator)
         return deque(steps, maxlen=1).pop()[0].detach()
 
 
@@ -239,29 +241,16 @@ def _check(
         raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
 
 
-def _without_slope(spectrum: Tensor) -> Tensor:
-    """Power of a spectrum, with the top 9 %, the slope of soxr's filters, mirrored from what lies below.
-
-    The model was not trained with such a slope, and takes it for a line's.
-    """
-    power = spectrum.real.square() + spectrum.imag.square()
-    edge = int(0.91 * power.shape[-1])
-    count = power.shape[-1] - edge
-    return torch.cat([power[..., :edge], power[..., edge - count : edge].flip(-1)], -1)
-
-
 class _BlockByBlock:
     """A recording at the model's rate, piece by piece, in blocks with as much context as matters.
 
     Args:
         denoiser: how to enhance a block.
         level: factor of each channel, shape (channels,).
-        downsampled: as in `Denoiser.gain`.
     """
 
-    def __init__(self, denoiser: Denoiser, level: np.ndarray, downsampled: bool):
+    def __init__(self, denoiser: Denoiser, level: np.ndarray):
         self.denoiser = denoiser
-        self.downsampled = downsampled
         self.level = level
         self.hop = denoiser.model.config.fbank.hop
         self.rumble = denoiser.rumble_filter(len(level))
@@ -285,7 +274,7 @@ class _BlockByBlock:
         outputs = []
         for samples, level, generator in zip(block.samples, self.level, self.generators, strict=True):
             waveform = torch.from_numpy(np.ascontiguousarray(samples))[None].to(self.denoiser.device)
-            enhanced, gain = self.denoiser.enhance(waveform * level, generator, self.downsampled)
+            enhanced, gain = self.denoiser.enhance(waveform * level, generator)
             upper = gain[0, :, gain.shape[-1] // 2 :].mean(-1).cpu().numpy()
             outputs.append(
                 [enhanced[0, inside].cpu().numpy() / level, np.interp(places, np.arange(len(upper)), upper)]

@@ -2,9 +2,9 @@
 
     x_{k+1} = x_k - a_k * grad E(x_k),    k = 0 .. K-1
 
-a_k is a positive size a mel bin, learnt with the network by differentiating through the steps. It is
-an extension of ours, not part of ST-JEM: the network stays a phone classifier, and the steps stay
-Langevin steps without noise on its energy. Unrolled energy minimisation has been trained before, for
+a_k is a positive size for every value of a frame, learnt with the network by differentiating through the
+steps. It is an extension of ours, not part of ST-JEM: the network stays a phone classifier, and the steps
+stay Langevin steps without noise on its energy. Unrolled energy minimisation has been trained before, for
 instance by Belanger et al., "End-to-end learning for structured prediction energy networks" (2017).
 """
 
@@ -33,7 +33,7 @@ class Descent(nn.Module):
     def __init__(self, config: DescentConfig, bins: int, fine: int = 0):
         super().__init__()
         self.config = config
-        self.bins = bins
+        self.bins, self.fine = bins, fine
         # Later steps start small: when training reaches them, they disturb little.
         start = torch.full((config.steps, bins), 0.2)
         start[0] = 1.0
@@ -62,8 +62,9 @@ class Descent(nn.Module):
 
         Args:
             jem: the energy model.
-            x: noisy frames, shape (batch, frames, bins), or with their fine structure
-                (batch, frames, bins + fine).
+            x: noisy frames, shape (batch, frames, bins), or as they are observed, with fine structure and
+                phase relations, (batch, frames, bins + fine + phase). The phase relations do not move: what
+                is yielded has bins + fine values.
             count: number of steps, at most the number that was trained.
             scale: multiplies every step size.
             noise: standard deviation of normal noise added after each step; 0 in training.
@@ -73,10 +74,11 @@ class Descent(nn.Module):
             UsageError: if more steps are asked for than were trained.
         """
         self.check(count)
-        # The envelope alone is followed as in ST-JEM; with fine structure, E is that given the noisy frames.
-        with_fine = x.shape[-1] > self.bins
-        conditions = [jem.network.observe(x)] if with_fine else []
-        sizes = torch.cat([self.log_size, self.log_fine_size], 1) if with_fine else self.log_size
+        # The envelope alone is followed as in ST-JEM; with more, E is that given the noisy frames.
+        observed = x.shape[-1] > self.bins
+        conditions = [jem.network.observe(x)] if observed else []
+        x = x[..., : self.bins + self.fine]
+        sizes = torch.cat([self.log_size, self.log_fine_size], 1) if observed else self.log_size
         for size in sizes[:count].exp():
             gradient, logits = jem.step(x, *conditions)
             x = x - scale * size * gradient

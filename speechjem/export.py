@@ -69,7 +69,7 @@ class Graph(nn.Module):
         padded = F.pad(clear * level, (half, half))
         spectrum = F.conv1d(padded[:, None], self.analysis, stride=hop).transpose(1, 2)
         real, imaginary = spectrum.chunk(2, dim=-1)
-        start = model.observe(real.square() + imaginary.square())
+        start = model.observe_parts(real, imaginary)
         x, _ = list(model.descent.steps(model.jem, start, self.steps))[-1]
         spectrum = (spectrum * model.gain(x, start).repeat(1, 1, 2)).transpose(1, 2)
         total = F.conv_transpose1d(spectrum, self.synthesis, stride=hop)[:, 0]

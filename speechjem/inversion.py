@@ -1,49 +1,141 @@
-"""Frames to waveform where there is no phase: mel power to spectrum, then Griffin-Lim.
+"""Frames to waveform where there is no phase, in two ways.
 
-The mel filterbank is inverted by non-negative least squares, and the phase is found by the fast
-Griffin-Lim algorithm (Griffin and Lim, IEEE ASSP 32, 1984; Perraudin et al., WASPAA 2013), both in librosa.
+`griffin_lim` inverts the mel filterbank and finds the phase by torchaudio's fast Griffin-Lim algorithm
+(Griffin and Lim, IEEE ASSP 32, 1984; Perraudin et al., WASPAA 2013).
+`source_filter` gives pulses and noise the envelope of the frames (a vocoder in the sense of Dudley 1939), and
+so a pitch of one's choice.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from .fbank import FbankConfig
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .fbank import Fbank, FbankConfig
 
 ITERATIONS = 64
+MOMENTUM = 0.99
+UPDATES = 50  # of the power spectrum
+REFINEMENTS = 3  # each brings the envelope nearer to the one wanted
+VOICED_UP_TO = 4000.0  # Hz; above, a voice is more noise than pulses
+FALL = 0.3  # share by which the pitch falls over an utterance
 
 
-def invert(log_mel: np.ndarray, config: FbankConfig, seed: int = 0) -> np.ndarray:
+@torch.no_grad()
+def griffin_lim(log_mel: np.ndarray, fbank: Fbank, seed: int = 0) -> np.ndarray:
     """A waveform whose log-mel power is near the one given.
 
     Args:
         log_mel: natural logarithm of the mel power, shape (frames, bins), not normalised.
-        config: settings of the features.
-        seed: of Griffin-Lim's first phase.
+        fbank: the features.
+        seed: of the first phase.
 
     Returns:
         float32, shape ((frames - 1) * hop,), or one hop for a single frame.
     """
-    import librosa
+    from torchaudio.functional import griffinlim
 
-    power = np.maximum(np.exp(log_mel.T.astype(np.float64)) - config.floor, 0.0)
-    magnitude = librosa.feature.inverse.mel_to_stft(
-        power,
-        sr=config.sample_rate,
-        n_fft=config.window,
-        power=2.0,
-        fmin=config.low,
-        fmax=config.high,
-        htk=True,
-        norm=None,
+    config = fbank.config
+    magnitude = spectrum_of(torch.from_numpy(log_mel).to(fbank.mean.device), fbank).sqrt()
+    # A single frame, and a waveform shorter than the window, need some room.
+    room = max(0, math.ceil(config.window / config.hop) + 1 - len(magnitude))
+    magnitude = F.pad(magnitude, (0, 0, 0, room))
+    samples = max(1, len(log_mel) - 1) * config.hop
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        waveform: Tensor = griffinlim(
+            magnitude.T, fbank.window, config.window, config.hop, config.window, power=1.0,
+            n_iter=ITERATIONS, momentum=MOMENTUM, length=None, rand_init=True,
+        )  # fmt: skip
+    return F.pad(waveform, (0, samples))[:samples].cpu().numpy()
+
+
+def spectrum_of(log_mel: Tensor, fbank: Fbank) -> Tensor:
+    """Power spectrum whose mel power is the one given, by multiplicative updates that never turn negative.
+
+    They lower the Kullback-Leibler divergence of the mel powers (Lee and Seung, NIPS 2000).
+
+    Args:
+        log_mel: shape (frames, bins).
+        fbank: the features.
+
+    Returns:
+        Shape (frames, window // 2 + 1).
+    """
+    wanted = (log_mel.exp() - fbank.config.floor).clamp_min(0.0)
+    power = (log_mel @ fbank.spread).exp()
+    for _ in range(UPDATES):
+        power = power * ((wanted / (power @ fbank.filters + 1e-9)) @ fbank.filters.T)
+        power = power / (fbank.filters.sum(1) + 1e-9)
+    return power
+
+
+@torch.no_grad()
+def source_filter(
+    log_mel: np.ndarray, fbank: Fbank, voiced: np.ndarray, pitch: float, seed: int = 0
+) -> np.ndarray:
+    """A waveform of pulses, where the frames are voiced, and noise, with the envelope of the frames.
+
+    Args:
+        log_mel: as in `griffin_lim`.
+        fbank: the features.
+        voiced: which frames are voiced, shape (frames,).
+        pitch: mean fundamental frequency in Hz; it falls over the utterance, as in a statement.
+        seed: of the noise.
+
+    Returns:
+        float32, shape ((frames - 1) * hop,), or one hop for a single frame.
+    """
+    config = fbank.config
+    frames, samples = len(log_mel), max(1, len(log_mel) - 1) * config.hop
+    contour = pitch * (1 + FALL * (0.5 - np.linspace(0, 1, samples)))
+    noise = np.random.default_rng(seed).standard_normal(samples)
+    harmonic, random = (
+        fbank.stft(torch.from_numpy(x.astype(np.float32)).to(fbank.mean.device))[:frames]
+        for x in (_pulses(contour, config.sample_rate), noise)
     )
-    samples = max(1, log_mel.shape[0] - 1) * config.hop
-    return librosa.griffinlim(
-        magnitude,
-        n_iter=ITERATIONS,
-        hop_length=config.hop,
-        n_fft=config.window,
-        length=samples,
-        pad_mode="constant",
-        random_state=np.random.RandomState(seed),
-    ).astype(np.float32)
+    share = torch.from_numpy(_share_of_pulses(voiced, config)).to(harmonic.device)
+    spectrum = share.sqrt() * harmonic + (1 - share).sqrt() * random
+    # Smooth over one harmonic, so that what is filtered has the pitch asked for and not that of the frames.
+    width = 2 * round(pitch * config.window / config.sample_rate / 2) + 1
+    wanted = _smooth(spectrum_of(torch.from_numpy(log_mel).to(harmonic.device), fbank), width)
+    for _ in range(REFINEMENTS):
+        present = _smooth(spectrum.abs().square(), width)
+        spectrum = spectrum * (wanted[: len(spectrum)] / (present + 1e-9)).sqrt()
+        waveform: Tensor = fbank.istft(spectrum, samples)
+        spectrum = fbank.stft(waveform)[:frames]
+    return waveform.cpu().numpy()
+
+
+def _smooth(power: Tensor, width: int) -> Tensor:
+    """Mean over an odd number of neighbouring frequencies."""
+    edge = width // 2
+    return F.avg_pool1d(F.pad(power, (edge, edge), mode="replicate"), width, stride=1)
+
+
+def _pulses(pitch: np.ndarray, rate: int) -> np.ndarray:
+    """All harmonics below the Nyquist frequency, of equal amplitude and power 1 in all (a Dirichlet kernel).
+
+    Args:
+        pitch: fundamental frequency of every sample in Hz.
+        rate: in Hz.
+    """
+    phase = np.pi * np.cumsum(pitch) / rate
+    count = np.floor(0.49 * rate / pitch)
+    sine = np.sin(phase)
+    near = np.abs(sine) < 1e-6
+    kernel = np.where(near, 2 * count + 1, np.sin((2 * count + 1) * phase) / np.where(near, 1.0, sine))
+    return (kernel - 1) / np.sqrt(2 * count)
+
+
+def _share_of_pulses(voiced: np.ndarray, config: FbankConfig) -> np.ndarray:
+    """Share of the power that is pulses, shape (frames, window // 2 + 1); voicing fades over 50 ms."""
+    window = np.hanning(7)[1:-1]
+    fading = np.convolve(np.pad(voiced.astype(float), 2, mode="edge"), window / window.sum(), "valid")
+    frequency = np.linspace(0, config.sample_rate / 2, config.window // 2 + 1)
+    treble = 1 / (1 + np.exp((frequency - VOICED_UP_TO) / 500))
+    return (fading[:, None] * treble).astype(np.float32)

@@ -87,8 +87,8 @@ def denoising_score_matching(jem: JEM, x: Tensor, sigma: Tensor, noise: Tensor) 
     return (noise - sigma * gradient).square().mean()
 
 
-def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor, filters: Tensor) -> Tensor:
-    """Distance of a noisy spectrum with a real gain from the clean spectrum (for the trained descent).
+def spectral_distance(estimate: Tensor, clean: Tensor, filters: Tensor) -> Tensor:
+    """Distance of an enhanced spectrum from the clean one (for the trained descent).
 
     Three parts: loudness, the mel power to the power 0.15 (about Zwicker's and PESQ's exponent 0.23, on
     a scale of frequency near theirs); complex values whose magnitudes are compressed by 0.3, so that the
@@ -97,11 +97,9 @@ def spectral_gain(gain: Tensor, noisy: Tensor, clean: Tensor, filters: Tensor) -
     a bad recording.
 
     Args:
-        gain: real gain between 0 and 1, shape (batch, frames, frequencies).
-        noisy, clean: complex spectra of that shape.
+        estimate, clean: complex spectra, shape (batch, frames, frequencies).
         filters: mel filters, shape (frequencies, bins).
     """
-    estimate = gain * noisy
     floor = 1e-6  # keeps the derivative of |.|^0.3 finite
     power_e, power_c = (z.real.square() + z.imag.square() + floor for z in (estimate, clean))
     loudness = ((power_e @ filters) ** 0.15 - (power_c @ filters) ** 0.15).square()

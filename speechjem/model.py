@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from . import phase
 from .descent import Descent, DescentConfig
 from .fbank import Fbank, FbankConfig
 from .jem import JEM
 from .langevin import LangevinConfig
 from .networks import NetworkConfig, SlidingTDNN
 from .phones import PHONES
+from .starts import Starts
+
+RESAMPLED = 0.91  # share of the band that lies below the slopes of resampling filters
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class ModelConfig:
         denoise_noise_weight: weight of the noise model in the mode 'prior'; 0 is ST-JEM's own way.
         generate: sampler settings of generation.
         guidance: weight of log p(y | x) in generation (see `jem.JEM.gradient`).
+        temperature: how far generation starts from the means of the phones (see `starts.Starts.draw`).
     """
 
     fbank: FbankConfig = field(default_factory=FbankConfig)
@@ -35,14 +40,19 @@ class ModelConfig:
     denoise_mode: str = "descent"
     denoise_prior: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, decay=0.85))
     denoise_noise_weight: float = 2.0
-    generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=30))
+    generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, step_size=0.2))
     guidance: float = 2.0
+    temperature: float = 0.7
 
     def __post_init__(self) -> None:
         if (self.network.bins, self.network.classes) != (self.fbank.bins, len(self.phones)):
             raise ValueError("the network's bins and classes must be as many as fbank's bins and the phones")
         if self.network.fine not in (0, self.fbank.window // 2 + 1):
             raise ValueError("the network's fine structure must be 0 or as large as fbank's spectrum")
+        if self.network.phase % (2 * len(phase.LAGS)):
+            raise ValueError(f"the network's phase relations must be {2 * len(phase.LAGS)} a frequency")
+        if self.network.phase > 0 and self.network.fine == 0:
+            raise ValueError("a network with phase relations needs fine structure as well")
 
 
 class SpeechModel(nn.Module):
@@ -52,6 +62,7 @@ class SpeechModel(nn.Module):
         fbank: waveform to normalised frames and back.
         jem: logits, posteriors and energies of frames.
         descent: the trained step sizes.
+        starts: where chains of generation start.
     """
 
     def __init__(self, config: ModelConfig):
@@ -60,21 +71,34 @@ class SpeechModel(nn.Module):
         self.fbank = Fbank(config.fbank)
         self.jem = JEM(SlidingTDNN(config.network))
         self.descent = Descent(config.descent, config.fbank.bins, config.network.fine)
+        self.starts = Starts(len(config.phones), config.fbank.bins)
 
     def observe(self, spectrum: Tensor) -> Tensor:
-        """Frames for the descent to start from: log-mel, and fine structure if the network takes it.
+        """Frames for the descent to start from: log-mel, fine structure, phase relations.
+
+        The top of the band is not heard: it is shaped by the filter of whoever resampled the recording last.
 
         Args:
-            spectrum: complex, or its power, shape (batch, frames, window // 2 + 1).
+            spectrum: complex, shape (batch, frames, window // 2 + 1).
 
         Returns:
-            Shape (batch, frames, bins + fine).
+            Shape (batch, frames, bins + fine + phase), with the sizes of the network.
         """
-        log_mel = self.fbank.log_mel(spectrum)
-        x = self.fbank.normalise(log_mel)
-        if self.config.network.fine == 0:
-            return x
-        return torch.cat([x, self.fbank.fine(spectrum, log_mel)], -1)
+        return self.observe_parts(spectrum.real, spectrum.imag)
+
+    def observe_parts(self, real: Tensor, imaginary: Tensor) -> Tensor:
+        """`observe` for the real and the imaginary part of a spectrum."""
+        fbank, network = self.config.fbank, self.config.network
+        real, imaginary = _without_slope(real), _without_slope(imaginary)
+        power = real.square() + imaginary.square()
+        log_mel = self.fbank.log_mel(power)
+        parts = [self.fbank.normalise(log_mel)]
+        if network.fine > 0:
+            parts.append(self.fbank.fine(power, log_mel))
+        if network.phase > 0:
+            pair = (real, imaginary)
+            parts.append(phase.relations(pair, network.phase, fbank.hop, fbank.window, fbank.floor))
+        return torch.cat(parts, -1)
 
     def gain(self, x: Tensor, start: Tensor) -> Tensor:
         """Real gain of every STFT bin from the movement of the frames.
@@ -84,14 +108,22 @@ class SpeechModel(nn.Module):
         structure is a log amplitude already.
 
         Args:
-            x, start: frames after and before, shape (batch, frames, bins) or (batch, frames, bins + fine).
+            x: frames after the steps, shape (batch, frames, bins) or (batch, frames, bins + fine).
+            start: frames before, of that shape or as observed.
 
         Returns:
             Shape (batch, frames, window // 2 + 1), values in (0, 1].
         """
         bins = self.config.fbank.bins
-        moved = x - start
+        moved = x - start[..., : x.shape[-1]]
         gain = (0.5 * self.fbank.std * moved[..., :bins]).clamp(-12.0, 0.0).exp() @ self.fbank.spread
         if moved.shape[-1] > bins:
             gain = gain * moved[..., bins:].clamp(-3.0, 3.0).exp()
         return gain.clamp(max=1.0)
+
+
+def _without_slope(spectrum: Tensor) -> Tensor:
+    """A spectrum whose top is mirrored from what lies below."""
+    edge = int(RESAMPLED * spectrum.shape[-1])
+    count = spectrum.shape[-1] - edge
+    return torch.cat([spectrum[..., :edge], spectrum[..., edge - count : edge].flip(-1)], -1)

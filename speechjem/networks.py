@@ -22,6 +22,7 @@ class NetworkConfig:
         dilations: one residual block each; a block sees the frames t - d, t and t + d.
         fine: size of the fine structure that frames may carry beside the envelope; 0 for a network
             that knows the envelope only.
+        phase: size of the phase relations (`phase`) that are observed beside the fine structure, or 0.
     """
 
     bins: int = 80
@@ -30,6 +31,7 @@ class NetworkConfig:
     hidden: int = 384
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     fine: int = 0
+    phase: int = 0
 
     @property
     def context(self) -> int:
@@ -58,6 +60,20 @@ def unsplice(x: Tensor, dilation: int) -> Tensor:
     before = F.pad(before, (0, 0, 0, dilation))[:, dilation:]
     after = F.pad(after, (0, 0, dilation, 0))[:, :frames]
     return before + here + after
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear`, in inference with the frames padded to a multiple of 64.
+
+    The matrix library makes a new kernel for every number of frames, which for a short recording takes as
+    long as the product itself; so there are fewer numbers to make one for.
+
+    Shape: (batch, frames, inputs) -> (batch, frames, outputs).
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_exporting():
+        return F.linear(x, weight, bias)
+    frames = x.shape[1]
+    return F.linear(F.pad(x, (0, 0, 0, -frames % 64)), weight, bias)[:, :frames]
 
 
 def silu_slope(x: Tensor) -> Tensor:
@@ -89,8 +105,8 @@ class SlidingTDNN(nn.Module):
     input is what denoising and generation follow.
 
     A frame is a log-mel envelope, or that and the fine structure of the spectrum side by side; what was
-    observed, the noisy frames of a recording to be denoised, may be given as well. Without the two, the
-    network is one of the envelope alone.
+    observed, the noisy frames of a recording to be denoised and their phase relations, may be given as well.
+    Without these, the network is one of the envelope alone.
 
     Shape: (batch, frames, bins) or (batch, frames, bins + fine) -> (batch, frames, classes).
     """
@@ -107,16 +123,28 @@ class SlidingTDNN(nn.Module):
         if config.fine > 0:
             self.fine = _silent_linear(3 * config.fine, config.channels)
             self.observed = _silent_linear(3 * (config.bins + config.fine), config.channels)
+        if config.phase > 0:
+            self.observed_phase = _silent_linear(config.phase, config.channels)
 
     def observe(self, frames: Tensor) -> Tensor:
-        """What `forward` takes as observed: (batch, frames, bins + fine) -> (batch, frames, channels)."""
-        return self.observed(splice(frames, 1))
+        """What `forward` takes as observed, (batch, frames, channels).
+
+        Args:
+            frames: shape (batch, frames, bins + fine + phase).
+        """
+        size = self.config.bins + self.config.fine
+        hidden = product(splice(frames[..., :size], 1), self.observed.weight)
+        return (
+            hidden + product(frames[..., size:], self.observed_phase.weight)
+            if self.config.phase > 0
+            else hidden
+        )
 
     def _enter(self, x: Tensor, observed: Tensor | None) -> Tensor:
         bins = self.config.bins
-        hidden = self.input(splice(x[..., :bins], 1))
+        hidden = product(splice(x[..., :bins], 1), self.input.weight, self.input.bias)
         if x.shape[-1] > bins:
-            hidden = hidden + self.fine(splice(x[..., bins:], 1))
+            hidden = hidden + product(splice(x[..., bins:], 1), self.fine.weight)
         return hidden if observed is None else hidden + observed
 
     def forward(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
@@ -138,15 +166,15 @@ class SlidingTDNN(nn.Module):
         hidden, insides = self._enter(x, observed), []
         blocks = [cast(Block, block) for block in self.blocks]
         for block in blocks:
-            insides.append(block.widen(splice(hidden, block.dilation)))
-            hidden = hidden + block.narrow(F.silu(insides[-1]))
-        logits = self.output(F.silu(hidden))
-        gradient = -logits.softmax(-1) @ self.output.weight * silu_slope(hidden)
+            insides.append(product(splice(hidden, block.dilation), block.widen.weight, block.widen.bias))
+            hidden = hidden + product(F.silu(insides[-1]), block.narrow.weight, block.narrow.bias)
+        logits = product(F.silu(hidden), self.output.weight, self.output.bias)
+        gradient = product(-logits.softmax(-1), self.output.weight.T) * silu_slope(hidden)
         for block, inside in zip(reversed(blocks), reversed(insides), strict=True):
-            back = gradient @ block.narrow.weight * silu_slope(inside)
-            gradient = gradient + unsplice(back @ block.widen.weight, block.dilation)
+            back = product(gradient, block.narrow.weight.T) * silu_slope(inside)
+            gradient = gradient + unsplice(product(back, block.widen.weight.T), block.dilation)
         parts = [self.input] if x.shape[-1] == self.config.bins else [self.input, self.fine]
-        return torch.cat([unsplice(gradient @ part.weight, 1) for part in parts], -1), logits
+        return torch.cat([unsplice(product(gradient, part.weight.T), 1) for part in parts], -1), logits
 
 
 def _silent_linear(inputs: int, outputs: int) -> nn.Linear:

@@ -63,7 +63,9 @@ TABLE = (
     Phone("ZH", "ʒ", "measure"),
 )
 PHONES = tuple(phone.name for phone in TABLE)
-_BY_IPA = {phone.ipa: phone.name for phone in TABLE if phone.name != "SIL"}
+SILENCE = "SIL"
+VOICED = frozenset("AA AE AH AO AW AY B D DH EH ER EY G IH IY JH L M N NG OW OY R UH UW V W Y Z ZH".split())
+_BY_IPA = {phone.ipa: phone.name for phone in TABLE if phone.name != SILENCE}
 
 # TIMIT's 61 labels; those of its closures and pauses end up as silence in the 39 classes.
 TIMIT61 = tuple(
@@ -100,7 +102,7 @@ def normalise(name: str) -> str:
         return _BY_IPA[spelt]
     upper = spelt.upper()
     if upper in ("PAU", "SP", "SPN", "<EPS>"):
-        return "SIL"
+        return SILENCE
     if upper not in PHONES and upper[-1:] in ("0", "1", "2"):
         upper = upper[:-1]
     if upper not in PHONES:

@@ -58,3 +58,9 @@ class RumbleFilter:
     def flush(self) -> np.ndarray:
         """The rest: as many samples came out as went in."""
         return self.push(np.zeros((len(self.kept), self.taps.shape[1] // 2), np.float32))
+
+
+def removed(samples: np.ndarray, rate: int) -> np.ndarray:
+    """A whole recording, shape (samples,), without its rumble."""
+    rumble_filter = RumbleFilter(1, rate)
+    return np.concatenate([rumble_filter.push(samples[None]), rumble_filter.flush()], axis=1)[0]

@@ -51,7 +51,7 @@ class StreamDenoiser:
 
         At other rates two resampling filters add some milliseconds.
         """
-        core = _FrameByFrame(denoiser, channels, sample_rate > config.sample_rate)
+        core = _FrameByFrame(denoiser, channels)
         self._enhancer = AnyRate(core, sample_rate, config.sample_rate, channels)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
@@ -78,8 +78,8 @@ class _FrameByFrame:
     Frame t is centred on sample t * hop, as in `fbank`.
     """
 
-    def __init__(self, denoiser: Denoiser, channels: int, downsampled: bool):
-        self.denoiser, self.channels, self.downsampled = denoiser, channels, downsampled
+    def __init__(self, denoiser: Denoiser, channels: int):
+        self.denoiser, self.channels = denoiser, channels
         self.fbank = denoiser.model.fbank
         self.hop, self.window = self.fbank.config.hop, self.fbank.config.window
         self.generator = torch.Generator(denoiser.device).manual_seed(denoiser.seed)
@@ -119,7 +119,7 @@ class _FrameByFrame:
         spectrum = self.fbank.stft(torch.from_numpy(heard * level).to(self.denoiser.device))
         edge = 0 if self.first == 0 else 2  # frames that would need samples no longer kept
         spectrum = spectrum[:, edge : self.frame - self.first + BLOCK + AHEAD]
-        gain = self.denoiser.gain(spectrum, self.generator, self.downsampled)
+        gain = self.denoiser.gain(spectrum, self.generator)
         now = slice(gain.shape[1] - BLOCK - AHEAD, gain.shape[1] - AHEAD)
         samples = self._overlap_add((spectrum[:, now] * gain[:, now]).cpu().numpy() / level[..., None])
         upper = self._interpolate(gain[:, now, gain.shape[-1] // 2 :].mean(-1).cpu().numpy())

@@ -20,15 +20,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from . import checkpoint, evaluate
-from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
+from .data.dataset import UNLABELLED, Batch, Batches, Corpus, Recording, load_corpus
 from .device import use_bfloat16
 from .errors import DivergenceError, ModelError, UsageError
+from .fbank import Fbank
 from .jem import energy_of
 from .langevin import Adaptation, ReplayBuffer, sample, standard_normal
 from .losses import (
@@ -36,12 +38,14 @@ from .losses import (
     PesqDistance,
     denoising_score_matching,
     envelope_decorrelation,
-    spectral_gain,
+    spectral_distance,
     third_octaves,
 )
 from .model import ModelConfig, SpeechModel
 from .settings import TrainConfig
 from .training_log import TrainingLog
+
+MEASURED = 500  # labelled recordings that say where chains of generation start
 
 
 class Trainer:
@@ -70,6 +74,7 @@ class Trainer:
             self._measure_features()
         else:
             self._start_from(config.start)
+        self._measure_starts(corpus)
         self.optimisers = _optimisers(self.model, config)
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -99,6 +104,12 @@ class Trainer:
         frames = fbank.log_mel(fbank.stft(excerpts)).flatten(0, 1)
         fbank.mean.copy_(frames.mean(0))
         fbank.std.copy_(frames.std(0))
+
+    def _measure_starts(self, corpus: Corpus) -> None:
+        """Set the Gaussian and the duration of every phone from labelled speech."""
+        fbank, labelled = self.model.fbank, [r for r in corpus.labelled if r.alignment is not None]
+        chosen = labelled[:: max(1, len(labelled) // MEASURED)]
+        self.model.starts.measure((_frames_of(fbank, r) for r in chosen), fbank.frame_seconds)
 
     def step(self) -> dict[str, float]:
         """One update; returns its metrics.
@@ -204,9 +215,9 @@ class Trainer:
             errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
         with torch.autocast("cpu", enabled=False):
-            gain = self.model.gain(x.float(), start)
-            spectral = spectral_gain(gain, noisy, clean, self.model.fbank.filters)
-            envelope = envelope_decorrelation((gain * noisy).abs().square(), clean.abs().square(), self.bands)
+            estimate = self.model.gain(x.float(), start) * noisy
+            spectral = spectral_distance(estimate, clean, self.model.fbank.filters)
+            envelope = envelope_decorrelation(estimate.abs().square(), clean.abs().square(), self.bands)
             losses = {
                 "loss_denoise": config.denoise * spectral,
                 "loss_envelope": config.envelope * envelope,
@@ -215,7 +226,7 @@ class Trainer:
             }
             if self.pesq is not None:
                 samples = self.batches.length
-                waveforms = (self.model.fbank.istft(s, samples) for s in (gain * noisy, clean))
+                waveforms = (self.model.fbank.istft(s, samples) for s in (estimate, clean))
                 losses["loss_pesq"] = config.pesq * self.pesq(*waveforms)
         return losses
 
@@ -390,6 +401,14 @@ def _optimisers(model: SpeechModel, config: TrainConfig) -> list[torch.optim.Opt
     # The same learning rate fits both: Muon's updates are scaled to the size that AdamW's have.
     muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
     return [muon, torch.optim.AdamW(others, lr=rate, weight_decay=decay)]
+
+
+def _frames_of(fbank: Fbank, recording: Recording) -> tuple[Tensor, Tensor]:
+    """Normalised frames of a recording, and the phone of each."""
+    assert recording.alignment is not None
+    waveform = torch.from_numpy(recording.samples.astype("float32") / 32767)
+    x = fbank(waveform * fbank.level_gain(waveform))
+    return x, torch.from_numpy(recording.alignment.at(np.arange(len(x)) * fbank.frame_seconds))
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

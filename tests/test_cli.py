@@ -5,7 +5,9 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +15,7 @@ import soundfile
 from speechjem import checkpoint, cli
 
 RATE = 16000
+CLEAN = soundfile.read(Path(__file__).parents[1] / "samples" / "clean.flac", dtype="float32")[0][: 3 * RATE]
 
 
 @pytest.fixture
@@ -152,6 +155,35 @@ def test_generate_a_sequence_with_durations(run):
     assert soundfile.info("hello.wav").frames == round(0.48 * RATE)
 
 
+def test_generate_text_and_speech_without_text(run):
+    code, _, err = run("generate", "--text", "hello blorting", "-o", "hello.wav")
+    assert code == 0
+    assert "'blorting' is not in the dictionary" in err
+    assert 0.8 < soundfile.info("hello.wav").duration < 2.5
+    assert run("generate", "--seconds", 1.5, "-o", "any.wav")[0] == 0
+    assert soundfile.info("any.wav").frames == 1.5 * RATE
+
+
+def test_generate_like_a_voice(run):
+    write("voice.wav", librosa.resample(CLEAN, orig_sr=RATE, target_sr=22050), 22050)
+    assert run("generate", "--text", "hello", "--like", "voice.wav", "-o", "hello.wav")[0] == 0
+    level = 10 * np.log10(np.mean(soundfile.read("hello.wav")[0] ** 2))
+    assert level == pytest.approx(10 * np.log10(np.mean(CLEAN**2)), abs=0.5)
+
+
+def test_inpaint_and_convert_write_beside_the_input(run):
+    write("in.flac", np.stack([CLEAN, 0.5 * CLEAN], 1), subtype="PCM_24")
+    assert run("inpaint", "in.flac", "--from", 1.0, "--to", 1.1)[1].strip() == "in-inpainted.flac"
+    assert run("convert", "in.flac", "--from", "s", "--to", "sh")[1].strip() == "in-converted.flac"
+    before = soundfile.read("in.flac")[0]
+    for name, alike in (("inpainted", slice(0, RATE)), ("converted", slice(0, 0))):
+        after, rate = soundfile.read(f"in-{name}.flac")
+        assert (after.shape, rate) == (before.shape, RATE)
+        assert soundfile.info(f"in-{name}.flac").subtype == "PCM_24"
+        assert np.abs(after - before).max() > 0.001
+        assert (after[alike] == before[alike]).all()
+
+
 def test_score_prints_a_table_and_json(run):
     clean = speech_like(2.0)
     write("clean.wav", clean)
@@ -200,7 +232,8 @@ def test_info_counts_the_stored_parameters(run):
     facts = json.loads(out)
     path = checkpoint.default_folder() / "model.safetensors"
     header = struct.unpack("<Q", path.read_bytes()[:8])[0]
-    features = 2 * 80  # the stored mean and standard deviation are not parameters
+    features = 2 * 80  # the stored mean and standard deviation are not parameters,
+    features += 40 * (80 + 80 * 80 + 1)  # and neither are mean, covariance and duration of the phones
     assert code == 0
     assert facts["parameters"] * 4 == path.stat().st_size - 8 - header - 4 * features
 
@@ -222,7 +255,10 @@ def test_help_is_quick():
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("command", ["denoise", "generate", "score", "classify", "train", "info", "phones"])
+@pytest.mark.parametrize(
+    "command",
+    ["denoise", "generate", "inpaint", "convert", "score", "classify", "train", "export", "info", "phones"],
+)
 def test_every_command_has_help(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
@@ -329,11 +365,39 @@ def test_two_inputs_for_one_output_are_refused(run, tmp_path):
         (("--phoneme", "aa", "--steps", "0"), "1 step"),
         (("--phoneme", "aa", "--device", "abacus"), "abacus"),
         ((), "--phoneme"),
+        (("--text", "hello", "--phoneme", "aa"), "one of"),
+        (("--text", "hello", "--seconds", "1"), "--text"),
+        (("--text", "route 66"), "66"),
+        (("--text", "..."), "no words"),
+        (("--durations", "0.1", "--phoneme", "aa"), "--phonemes"),
+        (("--seconds", "0"), "more than 0"),
+        (("--seconds", "3600"), "at most"),
+        (("--phoneme", "aa", "--pitch", "5000"), "5000 Hz"),
+        (("--phoneme", "aa", "--temperature", "-1"), "temperature"),
     ],
 )
 def test_generate_refuses_wrong_usage(run, tmp_path, words, part):
     refused(run("generate", *words), 2, part)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (("inpaint", "a.wav", "--from", "0.6", "--to", "0.5"), 2, "before it ends"),
+        (("inpaint", "a.wav", "--from", "0.6", "--to", "7"), 2, "inside"),
+        (("inpaint", "no.wav", "--from", "0", "--to", "1"), 1, "no.wav"),
+        (("convert", "a.wav", "--from", "qq", "--to", "s"), 2, "AA AE AH"),
+        (("convert", "a.wav", "--from", "zh", "--to", "s"), 1, "No ZH"),
+        (("generate", "--text", "hello", "--like", "no.wav"), 1, "no.wav"),
+        (("generate", "--text", "hello", "--like", "silent.wav"), 1, "no speech"),
+    ],
+)
+def test_editing_refuses_what_cannot_be(run, tmp_path, words, code, part):
+    write("a.wav")
+    write("silent.wav", np.zeros((RATE, 1)))
+    refused(run(*words), code, part)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "silent.wav"]
 
 
 @pytest.mark.parametrize(

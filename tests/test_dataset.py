@@ -187,7 +187,8 @@ def test_levels_spread_over_16_db_around_the_nominal_one():
     batch = batches(corpus(labelled=[steady]), 200, 0.1).draw(0)
     levels = 10 * np.log10(batch.noisy.square().mean(1).numpy())
     assert levels.mean() == pytest.approx(-26, abs=1.5)
-    assert levels.min() > -26 - 8 - 5.1
+    # Noise that is mostly rumble loses more when that is taken out.
+    assert np.quantile(levels, 0.05) > -26 - 8 - 5.1
     assert levels.max() < -26 + 8 + 5.1
     assert np.ptp(levels) > 12
 

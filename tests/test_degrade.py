@@ -51,6 +51,21 @@ def test_a_pulse_in_a_room_is_the_room():
     np.testing.assert_allclose(wet[100 : 100 + count], response[:count], atol=1e-6)
 
 
+def test_a_slope_is_at_the_top_of_the_band_and_alike_in_both_signals():
+    edges = []
+    for seed in range(20):
+        x = white()
+        first, second = degrade.slope(rng(seed), x, 2 * x, rate=RATE)
+        np.testing.assert_allclose(second, 2 * first, atol=1e-5)
+        frequency, before = signal.welch(x, RATE, nperseg=512)
+        _, after = signal.welch(first, RATE, nperseg=512)
+        gain = 10 * np.log10(after / before)
+        assert np.abs(gain[frequency < 5500]).max() < 0.5
+        edges.append(frequency[np.argmax(gain < -3)] if (gain < -3).any() else RATE / 2)
+    assert 6800 < min(edges) < 7400
+    assert max(edges) > 7700
+
+
 def test_a_line_passes_its_band_alike_in_both_signals():
     for seed in range(10):
         x = white()

@@ -13,7 +13,9 @@ from speechjem.networks import NetworkConfig, SlidingTDNN
 @pytest.fixture
 def parts():
     torch.manual_seed(0)
-    network = SlidingTDNN(NetworkConfig(bins=3, classes=4, channels=5, hidden=6, dilations=(1, 2), fine=2))
+    network = SlidingTDNN(
+        NetworkConfig(bins=3, classes=4, channels=5, hidden=6, dilations=(1, 2), fine=2, phase=3)
+    )
     for parameter in network.parameters():  # some start at zero
         nn.init.normal_(parameter, std=0.5)
     jem = JEM(network).double()
@@ -32,12 +34,12 @@ def test_a_step_is_the_size_times_the_energy_gradient(parts):
     torch.testing.assert_close(logits, jem.logits(x))
 
 
-def test_with_fine_structure_the_energy_is_conditioned_on_the_first_frames(parts):
+def test_with_fine_structure_and_phase_the_energy_is_conditioned_on_the_first_frames(parts):
     jem, descent, _ = parts
-    x = torch.randn(2, 6, 5, dtype=torch.float64)
+    x = torch.randn(2, 6, 8, dtype=torch.float64)
     first, second = (state for state, _ in descent.steps(jem, x, 2))
     sizes = torch.cat([descent.log_size, descent.log_fine_size], 1).exp()
-    for number, (before, after) in enumerate([(x, first), (first, second)]):
+    for number, (before, after) in enumerate([(x[..., :5], first), (first, second)]):
         before = before.detach().requires_grad_()
         energy = energy_of(jem.logits(before, jem.network.observe(x).detach())).sum()
         (gradient,) = torch.autograd.grad(energy, before)

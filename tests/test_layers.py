@@ -8,13 +8,13 @@ import speechjem
 ROOT = Path(speechjem.__file__).parent
 FLOORS = [
     {"errors"},
-    {"phones", "device", "blocks", "rumble"},
-    {"audio", "fbank", "networks", "langevin", "jem", "bands"},
+    {"phones", "device", "blocks", "rumble", "phase"},
+    {"audio", "fbank", "networks", "langevin", "jem", "bands", "starts", "text"},
     {"descent", "losses", "inversion", "metrics", "plot", "data.kaldi", "data.mixing", "pipes"},
     {"model", "data.degrade", "observation"},
-    {"checkpoint", "data.dataset"},
+    {"checkpoint", "data.dataset", "voice"},
     {"denoising", "generation", "classification", "export"},
-    {"evaluate", "settings", "training_log", "streaming"},
+    {"evaluate", "settings", "training_log", "streaming", "editing"},
     {"train", "live"},
     {"cli"},
     {"__main__"},

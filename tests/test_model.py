@@ -69,3 +69,39 @@ def test_frequencies_below_and_above_the_filters_follow_the_outermost_bin():
     gain = model.gain(moved, start)[0, 0]
     torch.testing.assert_close(gain[:10], torch.full((10,), 0.5))
     torch.testing.assert_close(gain[225:], torch.full((32,), 0.25))
+
+
+def test_phase_relations_must_be_a_whole_number_of_frequencies_beside_fine_structure():
+    with pytest.raises(ValueError, match="a frequency"):
+        ModelConfig(network=NetworkConfig(fine=257, phase=100))
+    with pytest.raises(ValueError, match="fine structure as well"):
+        ModelConfig(network=NetworkConfig(phase=60))
+
+
+def test_what_is_observed_beside_the_envelope():
+    network = NetworkConfig(channels=8, hidden=8, dilations=(1,), fine=257, phase=60)
+    model = SpeechModel(ModelConfig(network=network))
+    spectrum = model.fbank.stft(torch.randn(1, 4000))
+    start = model.observe(spectrum)
+    assert start.shape == (1, 26, 80 + 257 + 60)
+    # The envelope at every frequency and the fine structure are the spectrum.
+    envelope = 0.5 * model.fbank.denormalise(start[..., :80]) @ model.fbank.spread
+    amplitude = (spectrum.abs().square() + model.fbank.config.floor).sqrt()
+    heard = int(0.9 * 257)
+    rebuilt = (envelope + start[..., 80:337]).exp()
+    torch.testing.assert_close(rebuilt[..., :heard], amplitude[..., :heard], rtol=1e-4, atol=1e-4)
+
+
+def test_the_slope_of_a_resampling_filter_is_not_heard():
+    network = NetworkConfig(channels=8, hidden=8, dilations=(1,), fine=257, phase=60)
+    model = SpeechModel(ModelConfig(network=network))
+    spectrum = model.fbank.stft(torch.randn(1, 4000))
+    sloped = spectrum * (torch.linspace(0, 1, 257) < 0.93)
+    torch.testing.assert_close(model.observe(sloped), model.observe(spectrum))
+
+
+def test_without_movement_what_is_observed_has_a_gain_of_one():
+    network = NetworkConfig(channels=8, hidden=8, dilations=(1,), fine=257, phase=60)
+    model = SpeechModel(ModelConfig(network=network))
+    start = model.observe(model.fbank.stft(torch.randn(1, 4000)))
+    torch.testing.assert_close(model.gain(start[..., :337], start), torch.ones(1, 26, 257))

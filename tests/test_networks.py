@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from speechjem.networks import NetworkConfig, SlidingTDNN, splice, unsplice
+from speechjem.networks import NetworkConfig, SlidingTDNN, product, splice, unsplice
 
 TINY = NetworkConfig(bins=5, classes=3, channels=6, hidden=8, dilations=(1, 2))
 
@@ -102,15 +102,16 @@ def test_an_untrained_network_keeps_the_scale_of_normalised_frames() -> None:
     assert 0.01 < logits.std().item() < 3
 
 
-@pytest.mark.parametrize("fine", [0, 7])
-def test_the_written_out_gradient_is_that_of_automatic_differentiation(fine):
+@pytest.mark.parametrize(("more", "phase"), [(0, 0), (7, 0), (7, 6)])
+def test_the_written_out_gradient_is_that_of_automatic_differentiation(more, phase):
     torch.manual_seed(0)
-    config = NetworkConfig(bins=5, classes=4, channels=6, hidden=8, dilations=(1, 3), fine=7)
+    config = NetworkConfig(bins=5, classes=4, channels=6, hidden=8, dilations=(1, 3), fine=7, phase=phase)
     network = SlidingTDNN(config).double()
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.4)
-    x = torch.randn(2, 9, 5 + fine, dtype=torch.float64, requires_grad=True)
-    observed = network.observe(torch.randn(2, 9, 12, dtype=torch.float64)).detach() if fine else None
+    x = torch.randn(2, 9, 5 + more, dtype=torch.float64, requires_grad=True)
+    frames = torch.randn(2, 9, 12 + phase, dtype=torch.float64)
+    observed = network.observe(frames).detach() if more else None
     energy = -network(x, observed).logsumexp(-1).sum()
     (expected,) = torch.autograd.grad(energy, x)
     gradient, logits = network.energy_gradient(x, observed)
@@ -125,7 +126,15 @@ def test_unsplice_is_the_adjoint_of_splice():
         torch.testing.assert_close((splice(x, dilation) * y).sum(), (x * unsplice(y, dilation)).sum())
 
 
-def test_a_new_network_does_not_hear_the_fine_structure_yet():
-    network = SlidingTDNN(NetworkConfig(fine=9))
-    x = torch.randn(1, 20, 89)
-    torch.testing.assert_close(network(x, network.observe(x)), network(x[..., :80]))
+def test_a_new_network_does_not_hear_fine_structure_and_phase_yet():
+    network = SlidingTDNN(NetworkConfig(fine=9, phase=6))
+    x = torch.randn(1, 20, 95)
+    torch.testing.assert_close(network(x[..., :89], network.observe(x)), network(x[..., :80]))
+
+
+@pytest.mark.parametrize("frames", [1, 63, 64, 65, 200])
+def test_products_in_inference_are_those_of_training(frames):
+    x, weight, bias = torch.randn(2, frames, 7), torch.randn(5, 7), torch.randn(5)
+    with torch.no_grad():
+        padded = product(x, weight, bias)
+    torch.testing.assert_close(padded, x @ weight.T + bias)

@@ -94,7 +94,7 @@ def operations(denoiser: Denoiser) -> int:
     frame = c.bins + c.fine
     forward = 3 * frame * c.channels + c.channels * c.classes
     forward += len(c.dilations) * 4 * c.channels * c.hidden  # 3 to widen, 1 to narrow
-    observed = 3 * frame * c.channels if c.fine else 0
+    observed = (3 * frame + c.phase) * c.channels if c.fine else 0
     return 2 * (2 * denoiser.steps * forward + observed)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import audio
+from .. import audio, rumble
 from ..errors import InputError
 from . import degrade, mixing
 from .kaldi import Alignment, read_directory
@@ -124,6 +124,7 @@ class Augmentation:
         pauses: excerpts without speech, so that noise alone leaves nothing.
         rooms: reverberant speech, and as often, independently, reverberant noise.
         lines: speech and noise through a narrow band.
+        slopes: speech and noise through the filter of a resampling.
         clipping: overdriven inputs.
         mu_law: inputs quantised to 8 bits.
     """
@@ -133,6 +134,7 @@ class Augmentation:
     pauses: float = 0.03
     rooms: float = 0.1
     lines: float = 0.1
+    slopes: float = 0.3
     clipping: float = 0.04
     mu_law: float = 0.03
 
@@ -206,14 +208,16 @@ class Batches:
     def _transmitted(
         self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Both, at times, over a line or through an input that is overdriven."""
+        """Both, at times, over a line or through an overdriven input; and always without rumble."""
         if rng.random() < self.augmentation.lines:
             clean, noisy = degrade.limit_band(rng, clean, noisy, rate=self.corpus.sample_rate)
+        if rng.random() < self.augmentation.slopes:
+            clean, noisy = degrade.slope(rng, clean, noisy, rate=self.corpus.sample_rate)
         if rng.random() < self.augmentation.clipping:
             noisy = degrade.clip(rng, noisy)
         if rng.random() < self.augmentation.mu_law:
             noisy = degrade.mu_law(noisy)
-        return clean, noisy
+        return rumble.removed(clean, self.corpus.sample_rate), rumble.removed(noisy, self.corpus.sample_rate)
 
     def _excerpt(self, rng: np.random.Generator, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
         """A piece of a recording, half the time at another speed, and its labels."""

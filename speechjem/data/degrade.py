@@ -47,6 +47,16 @@ def limit_band(rng: np.random.Generator, *signals: np.ndarray, rate: int) -> lis
     return [filtered(x, response) for x in signals]
 
 
+def slope(rng: np.random.Generator, *signals: np.ndarray, rate: int) -> list[np.ndarray]:
+    """All signals through one resampling filter: low-pass at 87 to 100 % of the band, more or less sharp."""
+    edge, steepness = rng.uniform(0.87, 1.0), 2 * np.exp(rng.uniform(np.log(10), np.log(100)))
+
+    def response(frequency: np.ndarray) -> np.ndarray:
+        return 1 / np.sqrt(1 + (frequency / edge) ** steepness)
+
+    return [filtered(x, response) for x in signals]
+
+
 def clip(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     """Cut off the highest 0.1 to 2 % of the samples, as an overdriven input does."""
     top = np.quantile(np.abs(x), 1 - 10 ** rng.uniform(-3, -1.7))

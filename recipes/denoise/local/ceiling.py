@@ -2,9 +2,9 @@
 
 python recipes/denoise/local/ceiling.py MODEL NOISY_FOLDER CLEAN_FOLDER
 
-Rows: the noisy input; the model; the oracle at the resolution of the mel bins, which is where an energy of
-the envelope ends; the oracle at STFT resolution, which is where the fine structure ends; and the model's
-magnitudes with the clean phase, which no gain reaches.
+Rows: the noisy input; the same without rumble, as all that follow; the model; the oracle at the resolution of
+the mel bins, which is where an energy of the envelope ends; the oracle at STFT resolution, which is where the
+fine structure ends; and the model's magnitudes with the clean phase, which no gain reaches.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechjem import audio, metrics
+from speechjem import audio, metrics, rumble
 from speechjem.denoising import Denoiser
 
 NAMES = ("pesq_wb", "estoi", "si_sdr")
@@ -46,13 +46,15 @@ def main() -> None:
 def estimates(denoiser: Denoiser, noisy: torch.Tensor, clean: torch.Tensor) -> dict[str, torch.Tensor]:
     """Waveforms by name, shape (1, samples)."""
     model, fbank, samples = denoiser.model, denoiser.model.fbank, noisy.shape[1]
-    level = fbank.level_gain(noisy)
-    spectrum, target = fbank.stft(noisy * level), fbank.stft(clean * level)
+    quiet = torch.from_numpy(rumble.removed(noisy[0].numpy(), 16000))[None]
+    level = fbank.level_gain(quiet)
+    spectrum, target = fbank.stft(quiet * level), fbank.stft(clean * level)
     envelopes = [fbank.normalise(fbank.log_mel(s)) for s in (target, spectrum)]
     gain = denoiser.gain(spectrum, torch.Generator())
     fine = (target.abs() / spectrum.abs().clamp_min(1e-9)).clamp(max=1)
     spectra = {
-        "noisy input": spectrum,
+        "noisy input": fbank.stft(noisy * level),
+        "without rumble": spectrum,
         "model": spectrum * gain,
         "oracle, mel bins": spectrum * model.gain(*envelopes),
         "oracle, STFT bins": spectrum * fine,

@@ -4,13 +4,14 @@ python recipes/denoise/local/control.py CONFIG --labelled DIR --unlabelled DIR -
     [energy | direct] [--pairs NOISY_FOLDER CLEAN_FOLDER]
 
 `energy` trains the configuration from random weights. `direct` trains, with the same data, losses on the
-gain, optimisers and time, one network of the same size that is run once and gives the movement of the frames
-itself: it
-classifies nothing, and has no energy. Prints the scores of each on held-out speakers and noises, and on the
-pairs. Run the two at the same time, on one core each (OMP_NUM_THREADS=1), so that they have the same machine.
+gain, optimisers and time (or number of updates), one network of the same size that is run once and gives the
+movement of the frames itself: it classifies nothing, and has no energy. Prints the scores of each on held-out
+speakers and noises, and on the pairs. Run the two at the same time, on one core each (OMP_NUM_THREADS=1),
+so that they have the same machine.
 """
 
 import argparse
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,7 +38,7 @@ class Direct(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         network = config.network
-        self.bins = network.bins
+        self.bins, self.size = network.bins, network.bins + network.fine
         self.network = SlidingTDNN(replace(network, classes=network.bins + network.fine))
         self.classes = network.classes
 
@@ -46,7 +47,9 @@ class Direct(nn.Module):
 
     def steps(self, jem: JEM, x: Tensor, count: int, *_: object) -> Iterator[tuple[Tensor, Tensor]]:
         with_fine = x.shape[-1] > self.bins
-        movement = self.network(x, self.network.observe(x) if with_fine else None)
+        observed = self.network.observe(x) if with_fine else None
+        x = x[..., : self.size]
+        movement = self.network(x, observed)
         yield x + movement[..., : x.shape[-1]].float(), x.new_zeros(*x.shape[:2], self.classes)
 
 
@@ -66,6 +69,7 @@ def main() -> None:
     parser.add_argument("--unlabelled", type=Path)
     parser.add_argument("--noise", type=Path)
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--updates", type=int, help="instead of --minutes")
     parser.add_argument("--pairs", type=Path, nargs=2)
     arguments = parser.parse_args()
 
@@ -73,28 +77,36 @@ def main() -> None:
     corpus = load_corpus(
         arguments.labelled, arguments.unlabelled, arguments.noise, config.data.held_out_speakers, 16000
     )
-    trainer = train(config, corpus, arguments.kind, arguments.minutes)
+    start = time.monotonic()
+    trainer = train(config, corpus, arguments.kind, arguments.minutes, arguments.updates)
     model = trainer.shipped()
-    print(f"{arguments.kind}: {trainer.update} updates in {arguments.minutes:g} minutes")
+    minutes = (time.monotonic() - start) / 60
+    print(f"{arguments.kind}: {trainer.update} updates in {minutes:.1f} minutes")
     print({name: round(value, 4) for name, value in DenoiseProbe(corpus).scores(model).items()})
     if arguments.pairs:
         print("| network | PESQ-WB | ESTOI | SI-SDR (dB) |\n|---|---|---|---|")
         print("| {} | {:.3f} | {:.4f} | {:.2f} |".format(arguments.kind, *score(model, *arguments.pairs)))
 
 
-def train(config: TrainConfig, corpus: Corpus, kind: str, minutes: float) -> Trainer:
-    """Train for a time. The schedule needs the number of updates: it is found from the speed of the first
-    30."""
+def train(
+    config: TrainConfig, corpus: Corpus, kind: str, minutes: float, updates: int | None = None
+) -> Trainer:
+    """Train for a time, or for a number of updates.
+
+    The schedule needs that number: for a time, it is found from the speed of the first 30.
+    """
     if kind == "direct":
         silent = replace(config.energy, weight=0.0)
         config = replace(config, classify=0.0, classify_noisy=0.0, unconditioned=0.0, energy=silent)
     trainer = Trainer(config, corpus, direct_model if kind == "direct" else SpeechModel)
     start = time.monotonic()
-    for _ in range(30):
-        trainer.step()
-    updates = int(minutes * 60 / ((time.monotonic() - start) / 30))
+    end = math.inf if updates else start + 60 * minutes
+    if updates is None:
+        for _ in range(30):
+            trainer.step()
+        updates = int(minutes * 60 / ((time.monotonic() - start) / 30))
     trainer.config = replace(config, updates=updates)
-    while trainer.update < updates and time.monotonic() - start < minutes * 60:
+    while trainer.update < updates and time.monotonic() < end:
         trainer.step()
     return trainer
 

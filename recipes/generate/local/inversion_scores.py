@@ -1,0 +1,118 @@
+"""Routes from log-mel frames back to a waveform, judged by copy-synthesis of recordings.
+
+pip install pyworld-prebuilt
+python recipes/generate/local/inversion_scores.py FOLDER [--count 20]
+
+Every recording is analysed and made again by each route. World (Morise et al. 2016) has its own analysis and
+not our frames: it is there to compare with. Real-time factors are those of one thread.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pyworld
+import torch
+from torchaudio.transforms import GriffinLim, InverseMelScale
+
+from speechjem import audio, metrics
+from speechjem.fbank import Fbank, FbankConfig
+from speechjem.inversion import griffin_lim, source_filter
+
+RATE = 16000
+NAMES = ("pesq_wb", "stoi", "estoi")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(1)
+    fbank = Fbank(FbankConfig())
+    sources = audio.find([arguments.folder])
+    rows: dict[str, list[list[float]]] = {}
+    spent: dict[str, float] = {}
+    total = 0.0
+    for source in sources[:: max(1, len(sources) // arguments.count)][: arguments.count]:
+        recording = audio.read(source.path)
+        samples = audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
+        samples = samples[: int(arguments.seconds * RATE) // fbank.config.hop * fbank.config.hop]
+        total += len(samples) / RATE
+        for name, route in ROUTES.items():
+            start = time.perf_counter()
+            copy = route(samples, fbank)[: len(samples)]
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
+            scores = metrics.score(samples, np.pad(copy, (0, len(samples) - len(copy))), RATE)
+            values = [scores[n].value for n in NAMES]
+            rows.setdefault(name, []).append([np.nan if v is None else v for v in values])
+    print("| route | PESQ-WB | STOI | ESTOI | real-time factor |\n|---|---|---|---|---|")
+    for name, values in rows.items():
+        means = np.nanmean(values, axis=0)
+        print(f"| {name} | {means[0]:.3f} | {means[1]:.3f} | {means[2]:.3f} | {spent[name] / total:.3f} |")
+
+
+def frames(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
+    return fbank.log_mel(fbank.stft(torch.from_numpy(samples))).numpy()
+
+
+def ours(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
+    return griffin_lim(frames(samples, fbank), fbank)
+
+
+def by_source_and_filter(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
+    """With the true mean pitch and the true voicing, but a contour of its own."""
+    log_mel = frames(samples, fbank)
+    pitch, _ = pyworld.harvest(samples.astype(float), RATE, frame_period=10.0)
+    voiced = pitch[: len(log_mel)] > 0
+    mean = float(np.median(pitch[pitch > 0])) if voiced.any() else 120.0
+    return source_filter(log_mel, fbank, np.pad(voiced, (0, len(log_mel) - len(voiced))), mean)
+
+
+def by_librosa(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
+    """Non-negative least squares, then its fast Griffin-Lim."""
+    c = fbank.config
+    power = np.exp(frames(samples, fbank).T.astype(float))
+    magnitude = librosa.feature.inverse.mel_to_stft(
+        power, sr=c.sample_rate, n_fft=c.window, power=2.0, fmin=c.low, fmax=c.high, htk=True, norm=None
+    )
+    return librosa.griffinlim(magnitude, n_iter=64, hop_length=c.hop, n_fft=c.window, length=len(samples))
+
+
+def by_torchaudio(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
+    """Least squares, then its fast Griffin-Lim."""
+    c = fbank.config
+    power = torch.from_numpy(frames(samples, fbank)).T.exp()
+    invert = InverseMelScale(c.window // 2 + 1, c.bins, c.sample_rate, c.low, c.high, driver="gelsd")
+    spectrum = invert(power).clamp_min(0.0)
+    waveform: torch.Tensor = GriffinLim(c.window, 64, hop_length=c.hop, power=2.0, length=len(samples))(
+        spectrum
+    )
+    return waveform.numpy()
+
+
+def by_world(samples: np.ndarray, _: Fbank) -> np.ndarray:
+    x = samples.astype(float)
+    pitch, times = pyworld.harvest(x, RATE, frame_period=10.0)
+    envelope = pyworld.cheaptrick(x, pitch, times, RATE)
+    return pyworld.synthesize(pitch, envelope, pyworld.d4c(x, pitch, times, RATE), RATE, 10.0).astype("f4")
+
+
+ROUTES: dict[str, Callable[[np.ndarray, Fbank], np.ndarray]] = {
+    "multiplicative updates, Griffin-Lim of torchaudio (shipped)": ours,
+    "source and filter (shipped, with --pitch)": by_source_and_filter,
+    "least squares, Griffin-Lim of librosa": by_librosa,
+    "InverseMelScale, Griffin-Lim of torchaudio": by_torchaudio,
+    "World": by_world,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Where chains of generation start: a Gaussian for every phone, joined to a path over time.
+
+Class Gaussians instead of N(0, 1) are known from image JEMs (JEM++, Yang and Ji, ICCV 2021; SADA-JEM, Yang
+et al., CVPR 2023). In speech, the means of a sequence of phones, smoothed over time, are a first guess of how
+each goes over into the next; the energy does the rest. How a voice deviates from the means is drawn once for
+an utterance, but for a part that changes slowly: a voice stays itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SMOOTH = 7  # frames over which a phone goes over into the next
+SLOW = 31  # frames over which the changing part of a voice stays alike
+CHANGING = 0.5  # share of the variance that changes
+FEWEST = 100  # frames of a phone, below which all speech stands in for it
+
+
+class Starts(nn.Module):
+    """A Gaussian of normalised frames, and a duration, for every phone.
+
+    Args:
+        phones: their number.
+        bins: size of a frame.
+
+    Attributes:
+        mean: shape (phones, bins).
+        factor: lower triangular L, the covariance is L L', shape (phones, bins, bins).
+        seconds: median duration, shape (phones,).
+    """
+
+    mean: Tensor
+    factor: Tensor
+    seconds: Tensor
+
+    def __init__(self, phones: int, bins: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(phones, bins))
+        self.register_buffer("factor", torch.eye(bins).repeat(phones, 1, 1))
+        self.register_buffer("seconds", torch.full((phones,), 0.1))
+
+    def measure(self, utterances: Iterable[tuple[Tensor, Tensor]], frame_seconds: float) -> None:
+        """Set everything from real speech.
+
+        Args:
+            utterances: normalised frames, shape (frames, bins), and the phone of each, shape (frames,).
+            frame_seconds: distance of two frames.
+        """
+        phones, bins = self.mean.shape
+        count, total = torch.zeros(phones).double(), torch.zeros(phones, bins).double()
+        square = torch.zeros(phones, bins, bins).double()
+        durations: list[list[int]] = [[] for _ in range(phones)]
+        for x, labels in utterances:
+            runs, lengths = labels.unique_consecutive(return_counts=True)
+            for phone, length in zip(runs.tolist(), lengths.tolist(), strict=True):
+                durations[phone].append(length)
+            for phone in runs.unique().tolist():
+                frames = x[labels == phone].double()
+                count[phone] += len(frames)
+                total[phone] += frames.sum(0)
+                square[phone] += frames.T @ frames
+        rare = count < FEWEST
+        for statistic in (count, total, square):
+            statistic[rare] = statistic.sum(0)
+        mean = total / count[:, None]
+        covariance = square / count[:, None, None] - mean[:, :, None] * mean[:, None]
+        covariance += 1e-3 * torch.eye(bins)  # frames of silence may not vary at all
+        self.mean.copy_(mean)
+        self.factor.copy_(torch.linalg.cholesky(covariance))
+        for phone, lengths in enumerate(durations):
+            if lengths:
+                self.seconds[phone] = frame_seconds * torch.tensor(lengths).double().median()
+
+    def draw(
+        self, labels: Tensor, count: int, generator: torch.Generator, temperature: float = 1.0
+    ) -> Tensor:
+        """Starts for chains over a sequence of phones.
+
+        Args:
+            labels: phone of every frame, shape (frames,).
+            count: number of chains.
+            generator: source of the deviations, on the CPU.
+            temperature: factor on the deviations; 0 gives the smoothed means.
+
+        Returns:
+            Shape (count, frames, bins).
+        """
+        shape = (count, 1, self.mean.shape[1])
+        lasting = torch.randn(shape, generator=generator)
+        changing = torch.randn((count, len(labels) + SLOW - 1, shape[2]), generator=generator)
+        window = torch.hann_window(SLOW + 2, periodic=False)[1:-1]
+        changing = _convolved(changing, window / window.square().sum().sqrt())
+        deviation = (1 - CHANGING) ** 0.5 * lasting + CHANGING**0.5 * changing
+        deviation = deviation.to(self.mean.device)
+        path = self.mean[labels] + temperature * torch.einsum("tij,ctj->cti", self.factor[labels], deviation)
+        window = torch.hann_window(SMOOTH + 2, periodic=False, device=path.device)[1:-1]
+        edge = SMOOTH // 2
+        held = torch.cat([path[:, :1].expand(-1, edge, -1), path, path[:, -1:].expand(-1, edge, -1)], 1)
+        return _convolved(held, window / window.sum())
+
+
+def _convolved(x: Tensor, window: Tensor) -> Tensor:
+    """x over time with a window, where all of it fits, shape (batch, frames - size + 1, bins)."""
+    batch, frames, bins = x.shape
+    rows = F.conv1d(x.transpose(1, 2).reshape(batch * bins, 1, frames), window[None, None])
+    return rows.reshape(batch, bins, -1).transpose(1, 2)
