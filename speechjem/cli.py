@@ -46,6 +46,9 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exi
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
+INTERRUPTED = 130
+
+
 def main() -> NoReturn:
     """Entry point: errors become a sentence on stderr and an exit code."""
     try:
@@ -56,9 +59,10 @@ def main() -> NoReturn:
     except SpeechjemError as error:
         _complain(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        _complain("Interrupted; what was finished before is complete.")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            _complain("Interrupted; what was finished before is complete.")
+        raise
     sys.exit(0)
 
 

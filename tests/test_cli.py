@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import librosa
@@ -447,3 +449,18 @@ def test_train_names_what_is_wrong_with_its_configuration(run, tmp_path):
     (tmp_path / "good.yaml").write_text("updates: 1\n")
     refused(run("train", "good.yaml"), 2, "--labelled")
     refused(run("train", "good.yaml", "--labelled", "nowhere"), 1, "nowhere")
+
+
+def test_an_interrupt_is_said_and_leaves_nothing_half_written(tmp_path):
+    write(tmp_path / "long.wav", np.tile(speech_like(10.0, 48000), (30, 1)), 48000)
+    command = [sys.executable, "-m", "speechjem", "denoise", "long.wav", "-o", "out.wav"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(path.name != "long.wav" for path in tmp_path.iterdir()):  # the output, under another name
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Interrupted" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
