@@ -45,6 +45,7 @@ from .model import ModelConfig, SpeechModel
 from .settings import TrainConfig
 from .training_log import TrainingLog
 
+PIECE = (12, 60)  # frames, the shortest and the longest
 MEASURED = 500  # labelled recordings that say where chains of generation start
 
 
@@ -211,7 +212,9 @@ class Trainer:
         count = min(1 + sum(share >= s for s in config.descent_schedule), config.model.descent.steps)
         errors, entropies = [], []
         start = x = x_noisy[..., : x_clean.shape[-1]] if plain else x_noisy
-        for x, logits in self.model.descent.steps(self.model.jem, start, count):
+        frames, length = start.shape[1], self._piece(start.shape[1])
+        for piece, piece_logits in self.model.descent.steps(self.model.jem, _pieces(start, length), count):
+            x, logits = _joined(piece, frames), _joined(piece_logits, frames)
             errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
         with torch.autocast("cpu", enabled=False):
@@ -229,6 +232,13 @@ class Trainer:
                 waveforms = (self.model.fbank.istft(s, samples) for s in (estimate, clean))
                 losses["loss_pesq"] = config.pesq * self.pesq(*waveforms)
         return losses
+
+    def _piece(self, frames: int) -> int:
+        """Length of the pieces that the descent hears: all frames, or at times a few."""
+        if torch.rand((), generator=self.generator).item() >= self.config.cut:
+            return frames
+        shortest, longest = PIECE
+        return int(torch.randint(shortest, longest + 1, (), generator=self.generator))
 
     def _score_matching(self, x: Tensor) -> Tensor:
         """Denoising score matching at noise levels drawn log-uniformly from 0.08 to 1.2."""
@@ -401,6 +411,17 @@ def _optimisers(model: SpeechModel, config: TrainConfig) -> list[torch.optim.Opt
     # The same learning rate fits both: Muon's updates are scaled to the size that AdamW's have.
     muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
     return [muon, torch.optim.AdamW(others, lr=rate, weight_decay=decay)]
+
+
+def _pieces(x: Tensor, length: int) -> Tensor:
+    """Frames cut into pieces: (batch, frames, size) -> (batch * pieces, length, size)."""
+    return F.pad(x, (0, 0, 0, -x.shape[1] % length)).reshape(-1, length, x.shape[-1])
+
+
+def _joined(pieces: Tensor, frames: int) -> Tensor:
+    """Inverse of `_pieces`, (batch, frames, size)."""
+    count = -(-frames // pieces.shape[1])
+    return pieces.reshape(-1, count * pieces.shape[1], pieces.shape[-1])[:, :frames]
 
 
 def _frames_of(fbank: Fbank, recording: Recording) -> tuple[Tensor, Tensor]:

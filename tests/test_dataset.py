@@ -193,6 +193,16 @@ def test_levels_spread_over_16_db_around_the_nominal_one():
     assert np.ptp(levels) > 12
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_inputs_and_no_target_has_rumble(share):
+    steady = recording("steady", 0.3 * np.sin(2 * np.pi * 20 * np.arange(4 * RATE) / RATE))
+    batch = batches(corpus(labelled=[steady], noise=[steady]), 100, 1.0, rumble=share, snr=(0.0, 0.0)).draw(0)
+    low = torch.fft.rfft(torch.hann_window(RATE) * torch.stack([batch.clean, batch.noisy]))[..., 10:31]
+    clean, noisy = low.abs().square().sum(-1).sqrt() * 2 / RATE  # of about 0.03 in a mixture
+    assert clean.max() < 3e-3
+    assert (noisy > 3e-3).float().mean() == pytest.approx(share, abs=0.15)
+
+
 def test_silent_noise_recordings_are_replaced_by_synthetic_noise():
     silent = recording("silent", np.zeros(RATE))
     batch = batches(corpus(noise=[silent]), 30, 0.25).draw(0)

@@ -127,6 +127,7 @@ class Augmentation:
         slopes: speech and noise through the filter of a resampling.
         clipping: overdriven inputs.
         mu_law: inputs quantised to 8 bits.
+        rumble: inputs that keep their rumble, as a stream does; of all others, and of the target, it is removed.
     """
 
     snr: tuple[float, float] = (-10.0, 25.0)
@@ -137,6 +138,7 @@ class Augmentation:
     slopes: float = 0.3
     clipping: float = 0.04
     mu_law: float = 0.03
+    rumble: float = 0.2
 
 
 class Batches:
@@ -208,7 +210,7 @@ class Batches:
     def _transmitted(
         self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Both, at times, over a line or through an overdriven input; and always without rumble."""
+        """Both, at times, over a line or through an overdriven input; most without rumble."""
         if rng.random() < self.augmentation.lines:
             clean, noisy = degrade.limit_band(rng, clean, noisy, rate=self.corpus.sample_rate)
         if rng.random() < self.augmentation.slopes:
@@ -217,7 +219,9 @@ class Batches:
             noisy = degrade.clip(rng, noisy)
         if rng.random() < self.augmentation.mu_law:
             noisy = degrade.mu_law(noisy)
-        return rumble.removed(clean, self.corpus.sample_rate), rumble.removed(noisy, self.corpus.sample_rate)
+        if rng.random() >= self.augmentation.rumble:
+            noisy = rumble.removed(noisy, self.corpus.sample_rate)
+        return rumble.removed(clean, self.corpus.sample_rate), noisy
 
     def _excerpt(self, rng: np.random.Generator, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
         """A piece of a recording, half the time at another speed, and its labels."""
