@@ -20,9 +20,11 @@ from .errors import InputError, SpeechjemError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from .audio import Source
     from .denoising import Denoiser
+    from .fbank import Fbank
     from .metrics import Score
 
 app = typer.Typer(
@@ -235,6 +237,9 @@ def generate(
         float | None,
         typer.Option(help="Weight of log p(phone | frames) beside the energy; the model's by default."),
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", help="Picture of the chain to write, such as chain.png.")
+    ] = None,
     seed: Seed = 0,
     model: Model = None,
     device: Device = "auto",
@@ -257,23 +262,40 @@ def generate(
     targets = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(count)] if count > 1 else [out]
     for target in targets:
         audio.check_target(target, force)
+    if picture is not None and picture.exists() and not force:
+        raise InputError(f"{picture} exists; pass --force to overwrite it.")
     generator = Generator(
         str(model) if model else None, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
         temperature=temperature, like=audio.read(like) if like else None, pitch=pitch, device=device,
     )  # fmt: skip
+    chain: list[tuple[Tensor, Tensor]] = []
+
+    def watch(x: Tensor, energy: Tensor) -> None:
+        chain.append((x[0], energy[0]))
+
+    chosen: dict[str, Any] = {"seed": seed, "count": count, "watch": watch if picture else None}
     if text is not None:
         with warnings.catch_warnings(record=True) as caught:
-            waveforms = generator.say(text, seed=seed, count=count)
+            waveforms = generator.say(text, **chosen)
         for warning in caught:
             _complain(warning.message)
     elif given:
         lengths = _numbers(durations) if durations is not None else seconds
-        waveforms = generator(given[0], lengths, seed=seed, count=count)
+        waveforms = generator(given[0], lengths, **chosen)
     else:
-        waveforms = generator.anything(cast(float, seconds), seed=seed, count=count)
+        waveforms = generator.anything(cast(float, seconds), **chosen)
     for target, waveform in zip(targets, waveforms, strict=True):
         audio.write(target, waveform, generator.sample_rate, force=force)
         print(target)
+    if picture is not None:
+        print(_draw_chain(picture, chain, generator.model.fbank))
+
+
+def _draw_chain(path: Path, chain: list[tuple[Tensor, Tensor]], fbank: Fbank) -> Path:
+    from . import plot
+
+    states = [fbank.denormalise(x).cpu().numpy() for x, _ in chain]
+    return plot.chain(states, [energy.item() for _, energy in chain], fbank.frame_seconds, path)
 
 
 Edited = Annotated[

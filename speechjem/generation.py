@@ -7,8 +7,9 @@ sampled with guidance: log p(y | x) beside the energy. E(x, y) alone wanders to 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from .device import choose_device
 from .errors import UsageError
 from .fbank import frames_for
 from .inversion import griffin_lim, source_filter
-from .langevin import sample, with_given
+from .langevin import sgld, with_given
 from .model import SpeechModel
 from .voice import Voice
 
@@ -28,6 +29,9 @@ FADE = 0.01  # seconds
 ALONE = 0.5  # seconds of a phone by itself
 SLOWER = 1.2  # than the training speech, whose phones are read fluently
 PAUSE = 0.2  # seconds of silence at the ends of a text and at its punctuation
+
+Watch = Callable[[Tensor, Tensor], None]
+"""Is shown chains as they move: normalised frames, (count, frames, bins), and their energies, (count,)."""
 
 
 class Generator:
@@ -88,6 +92,7 @@ class Generator:
         *,
         seed: int = 0,
         count: int = 1,
+        watch: Watch | None = None,
     ) -> np.ndarray:
         """Waveforms of a phone or of a sequence of phones.
 
@@ -97,6 +102,7 @@ class Generator:
                 and in a sequence the median of the training speech, 1.2 times as slow.
             seed: same seed, same waveforms (on one device).
             count: number of waveforms.
+            watch: called with the start of the chains and after every step.
 
         Returns:
             float32, shape (count, samples), at the level of the voice, or at the model's (-26 dB RMS).
@@ -106,9 +112,9 @@ class Generator:
                 longer than a minute in all.
         """
         names = phones.parse(phonemes)
-        return self._draw(self._labels(names, self._durations(names, seconds)), seed, count)
+        return self._draw(self._labels(names, self._durations(names, seconds)), seed, count, watch)
 
-    def say(self, words: str, *, seed: int = 0, count: int = 1) -> np.ndarray:
+    def say(self, words: str, *, seed: int = 0, count: int = 1, watch: Watch | None = None) -> np.ndarray:
         """Waveforms of an English text; as the call, with the phones of `text.pronounce`.
 
         Raises:
@@ -118,9 +124,11 @@ class Generator:
         names = text.pronounce(words)
         durations = self._durations(names, None)
         pauses = [PAUSE if n == phones.SILENCE else d for n, d in zip(names, durations, strict=True)]
-        return self._draw(self._labels(names, pauses), seed, count)
+        return self._draw(self._labels(names, pauses), seed, count, watch)
 
-    def anything(self, seconds: float, *, seed: int = 0, count: int = 1) -> np.ndarray:
+    def anything(
+        self, seconds: float, *, seed: int = 0, count: int = 1, watch: Watch | None = None
+    ) -> np.ndarray:
         """Waveforms from E(x), no phone being asked for; as the call.
 
         A chain starts at a random sequence of phones, and is then free to go where E(x) is low.
@@ -134,9 +142,11 @@ class Generator:
         # As many as there are frames are enough, since none lasts less than one.
         names = np.random.default_rng(seed).choice(sounds, frames).tolist()
         labels = self._over_time(names, self._durations(names, None))[:frames]
-        return self._draw(labels, seed, count, free=True)
+        return self._draw(labels, seed, count, watch, free=True)
 
-    def frames(self, labels: Tensor, seed: int, count: int, free: bool = False) -> Tensor:
+    def frames(
+        self, labels: Tensor, seed: int, count: int, free: bool = False, watch: Watch | None = None
+    ) -> Tensor:
         """Normalised frames after the last step of a chain.
 
         Args:
@@ -144,6 +154,7 @@ class Generator:
             seed: of the chain.
             count: number of chains.
             free: follow E(x) instead of E(x, y): the labels are only where to start.
+            watch: as in the call.
 
         Returns:
             Shape (count, frames, bins).
@@ -158,12 +169,20 @@ class Generator:
         noise = torch.Generator(self.device).manual_seed(seed)
         wanted = None if free else labels.expand(count, -1)
         guidance = 0.0 if free else self.guidance
-        return sample(lambda x: self.model.jem.gradient(x, wanted, guidance), start, self.sampler, noise)
+        jem = self.model.jem
+        chain = sgld(lambda x: jem.gradient(x, wanted, guidance), start, self.sampler, noise)
+        for x in itertools.chain([start], chain):
+            if watch is not None:
+                with torch.no_grad():
+                    watch(x, jem.energy(x, wanted))
+        return x
 
-    def _draw(self, labels: Tensor, seed: int, count: int, free: bool = False) -> np.ndarray:
+    def _draw(
+        self, labels: Tensor, seed: int, count: int, watch: Watch | None, free: bool = False
+    ) -> np.ndarray:
         if count < 1:
             raise UsageError(f"The number of waveforms must be at least 1, not {count}.")
-        x = self.frames(labels, seed, count, free)
+        x = self.frames(labels, seed, count, free, watch)
         log_mel = self.model.fbank.denormalise(x).cpu().numpy()
         return np.stack([self._waveform(frames, labels, seed + n) for n, frames in enumerate(log_mel)])
 

@@ -1,4 +1,4 @@
-"""Pictures: spectrograms before and after, confusion matrices and training curves.
+"""Pictures: spectrograms before and after, chains, confusion matrices and training curves.
 
 Nothing here needs a display or touches matplotlib's global state, and matplotlib is imported only when
 a picture is drawn. Every function writes its picture whole or not at all, and returns its path.
@@ -27,6 +27,7 @@ COLOUR_MAP = "magma"  # perceptually uniform: brighter is more
 RANGE_DB = 80.0
 FLOOR_DB = -200.0  # stands for a level of zero
 MAX_FRAMES = 2000  # spectra drawn per panel; more would not be seen at 800 px
+CHAIN_STATES = 6
 SMOOTHING = 10  # rows in the running mean of a training curve
 PANELS = {"loss": "loss", "energy_gap": "energy gap", "max_logit": "max logit", "accuracy": "accuracy"}
 # Okabe and Ito's colours, without the yellow that is hard to see on white.
@@ -78,6 +79,54 @@ def before_after(
     axes[-1].set_xlim(0, max(len(x) for x in signals.values()) / sample_rate)
     axes[-1].set_ylim(0, sample_rate / 2000)
     figure.colorbar(image, ax=axes, label="level (dB re full-scale sine)", pad=0.02)
+    return _save(figure, path)
+
+
+def chain(
+    states: Sequence[ArrayLike], energies: ArrayLike, seconds: float, path: str | os.PathLike[str]
+) -> Path:
+    """Draw the frames of a chain along its way, and its energy after every step.
+
+    At most six states are drawn, the first and the last among them, on one colour scale.
+
+    Args:
+        states: Log-mel power (natural logarithm) of the start and after every step, each (frames, bins).
+        energies: Energy of every state, (states,).
+        seconds: Distance of two frames.
+        path: Picture to write; its ending gives the format (.png where it has none).
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        UsageError: If there are no states, or not as many energies.
+    """
+    levels = [10 / np.log(10) * np.asarray(state, dtype=np.float64).T for state in states]
+    energy = np.asarray(energies, dtype=np.float64)
+    if not levels or energy.shape != (len(levels),):
+        raise UsageError(f"A chain of {len(levels)} states needs as many energies, not {energy.shape}.")
+    shown = np.unique(np.linspace(0, len(levels) - 1, CHAIN_STATES).round().astype(int))
+    rows, columns = -(-len(shown) // 3), min(3, len(shown))
+    top = max(float(level.max()) for level in levels)
+
+    figure = _figure(9.0, 1.9 * rows + 2.0)
+    grid = figure.add_gridspec(rows + 1, columns)
+    axes = [figure.add_subplot(grid[place // 3, place % 3]) for place in range(len(shown))]
+    for ax, step in zip(axes, shown, strict=True):
+        image = ax.imshow(
+            levels[step], origin="lower", aspect="auto", cmap=COLOUR_MAP, vmin=top - RANGE_DB, vmax=top,
+            extent=(0, seconds * levels[step].shape[1], 0, len(levels[step])),
+        )  # fmt: skip
+        ax.set(title=f"step {step}" if step else "start")
+    for ax in axes[::3]:
+        ax.set_ylabel("mel bin")
+    for ax in axes[-3:]:
+        ax.set_xlabel("time (s)")
+    figure.colorbar(image, ax=axes, label="level (dB)", pad=0.02)
+    ax = figure.add_subplot(grid[rows, :])
+    ax.plot(energy, "o-", color=COLOURS[0], markersize=4)
+    ax.set(xlabel="step", ylabel="energy")
+    ax.grid(alpha=0.3)
     return _save(figure, path)
 
 

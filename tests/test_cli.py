@@ -166,6 +166,17 @@ def test_generate_text_and_speech_without_text(run):
     assert soundfile.info("any.wav").frames == 1.5 * RATE
 
 
+def test_generate_draws_its_chain_and_overwrites_no_picture(run):
+    words = ("generate", "--phoneme", "iy", "--seconds", 0.2, "--plot", "chain.png")
+    code, out, _ = run(*words)
+    assert (code, out.split()) == (0, ["out.wav", "chain.png"])
+    assert Path("chain.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = run(*words, "-o", "other.wav")
+    assert code == 1
+    assert "chain.png exists" in err
+    assert not Path("other.wav").exists()
+
+
 def test_generate_like_a_voice(run):
     write("voice.wav", librosa.resample(CLEAN, orig_sr=RATE, target_sr=22050), 22050)
     assert run("generate", "--text", "hello", "--like", "voice.wav", "-o", "hello.wav")[0] == 0

@@ -111,6 +111,20 @@ def test_the_chain_makes_the_phone_likely(generator):
     assert posterior.mean() > 0.5
 
 
+def test_whoever_watches_sees_every_state_and_its_energy(generator):
+    seen = []
+    generator("iy", 0.2, seed=3, count=2, watch=lambda x, energy: seen.append((x, energy)))
+    assert len(seen) == 1 + generator.sampler.steps
+    labels = torch.full((21,), phones.index("iy"))
+    states, energies = zip(*seen, strict=True)
+    assert torch.equal(states[-1], generator.frames(labels, seed=3, count=2))
+    with torch.no_grad():
+        logits = generator.model.jem.network(torch.cat(states))
+    expected = -logits[..., phones.index("iy")].sum(-1)
+    torch.testing.assert_close(torch.cat(energies), expected, rtol=1e-3, atol=0.1)
+    assert (energies[-1] < energies[0]).all()
+
+
 def test_samples_differ_between_seeds_and_not_within_one(generator):
     a, b, c = (generator("aa", 0.1, seed=seed)[0] for seed in (1, 1, 2))
     assert (a == b).all()

@@ -55,6 +55,27 @@ def test_pyplot_is_not_used(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
 
 
+def test_a_chain_is_drawn_from_its_start_to_its_end(tmp_path: Path) -> None:
+    """Dark states that become bright: so do the pictures of them, left to right and down."""
+    states = [np.full((20, 80), -10.0 + k) for k in range(11)]
+    image = pixels(plot.chain(states, -np.arange(11.0), 0.01, tmp_path / "chain.png"))
+    height, width = image.shape[:2]
+    centres = [image[int(y * height), int(x * width)].sum() for y in (0.17, 0.5) for x in (0.2, 0.5, 0.75)]
+    assert np.all(np.diff(centres) > 0)
+    below = image[int(0.7 * height) :]
+    line = np.abs(below - np.array(to_rgb(plot.COLOURS[0]))).max(-1) < 0.08
+    heights = [np.flatnonzero(column).mean() for column in line.T if column.any()]
+    assert np.all(np.diff(heights[5:-5]) > -2)  # it falls throughout
+    assert heights[-1] > heights[0] + 20
+
+
+@pytest.mark.parametrize(("states", "energies"), [(0, 0), (3, 2)])
+def test_a_chain_without_states_or_energies_is_refused(tmp_path: Path, states: int, energies: int) -> None:
+    with pytest.raises(UsageError, match="as many energies"):
+        plot.chain([np.zeros((4, 80))] * states, np.zeros(energies), 0.01, tmp_path / "chain.png")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("tone_first", [True, False])
 def test_tone_is_bright_in_its_own_panel_only(tmp_path: Path, tone_first: bool) -> None:
     pair = (TONE, SILENCE) if tone_first else (SILENCE, TONE)

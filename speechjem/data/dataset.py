@@ -127,7 +127,7 @@ class Augmentation:
         slopes: speech and noise through the filter of a resampling.
         clipping: overdriven inputs.
         mu_law: inputs quantised to 8 bits.
-        rumble: inputs that keep their rumble, as a stream does; of all others, and of the target, it is removed.
+        rumble: inputs that keep their rumble, as a stream does; else, and from the target, it is removed.
     """
 
     snr: tuple[float, float] = (-10.0, 25.0)
