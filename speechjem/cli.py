@@ -441,6 +441,52 @@ def train_model(
     print(folder / "model")
 
 
+data = typer.Typer(help="Check and mend Kaldi data directories.", no_args_is_help=True)
+app.add_typer(data, name="data")
+Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp and utt2spk.")]
+
+
+@data.command("validate")
+def validate_data(directory: Directory) -> None:
+    """Name everything that is wrong with a data directory, with file and line."""
+    from .data import validation
+
+    problems = list(validation.problems(directory))
+    for problem in problems:
+        _complain(problem)
+    if problems:
+        raise InputError(f"{directory} is not valid: see the lines above, and 'speechjem data fix'.")
+    print(f"{directory}: {validation.summary(directory)}")
+
+
+@data.command("fix")
+def fix_data(directory: Directory) -> None:
+    """Sort the tables of a data directory, and leave out utterances that not all of them have."""
+    from .data import validation
+
+    for name in validation.fix(directory):
+        _complain(f"{name} is left out: not all tables have it.")
+    print(directory)
+
+
+@data.command("import-textgrid")
+def import_textgrid(
+    directory: Directory,
+    folder: Annotated[Path, typer.Argument(help="Folder of TextGrids, each called like its utterance.")],
+    tier: Annotated[str, typer.Option(help="Interval tier that has the phones.")] = "phones",
+    force: Force = False,
+) -> None:
+    """Make the phone alignment, ali.ctm, from Praat's TextGrids."""
+    from .data import textgrid
+
+    target = directory / "ali.ctm"
+    if target.exists() and not force:
+        raise InputError(f"{target} exists; pass --force to overwrite it.")
+    for name in textgrid.import_alignment(directory, folder, tier):
+        _complain(f"{name} has no TextGrid, and stays without an alignment.")
+    print(target)
+
+
 @app.command()
 def info(
     model: Annotated[Path | None, typer.Argument(help="Model folder; the shipped model by default.")] = None,

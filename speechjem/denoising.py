@@ -29,7 +29,7 @@ from .rumble import RumbleFilter
 
 MODES = ("descent", "prior")
 CHUNK = 1 << 18  # samples of an array that are resampled at once
-# Steps reach further and further; what comes from 2 s away changes the output by less than -100 dB.
+# Steps reach further and further; what comes from 2 s away changes the output by about -90 dB.
 FADED = 200  # frames
 Samples = TypeVar("Samples", np.ndarray, Tensor)
 

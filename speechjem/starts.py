@@ -8,8 +8,9 @@ an utterance, but for a part that changes slowly: a voice stays itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 SMOOTH = 7  # frames over which a phone goes over into the next
 SLOW = 31  # frames over which the changing part of a voice stays alike
 CHANGING = 0.5  # share of the variance that changes
+LONG = 8  # frames; shorter phones are reduced
 FEWEST = 100  # frames of a phone, below which all speech stands in for it
 
 
@@ -43,8 +45,11 @@ class Starts(nn.Module):
         self.register_buffer("factor", torch.eye(bins).repeat(phones, 1, 1))
         self.register_buffer("seconds", torch.full((phones,), 0.1))
 
-    def measure(self, utterances: Iterable[tuple[Tensor, Tensor]], frame_seconds: float) -> None:
+    def measure(self, utterances: Sequence[tuple[Tensor, Tensor]], frame_seconds: float) -> None:
         """Set everything from real speech.
+
+        The Gaussians are those of the middle halves of the longer phones, for what is short is reduced:
+        at least as long as the median, and `LONG`.
 
         Args:
             utterances: normalised frames, shape (frames, bins), and the phone of each, shape (frames,).
@@ -54,12 +59,17 @@ class Starts(nn.Module):
         count, total = torch.zeros(phones).double(), torch.zeros(phones, bins).double()
         square = torch.zeros(phones, bins, bins).double()
         durations: list[list[int]] = [[] for _ in range(phones)]
-        for x, labels in utterances:
-            runs, lengths = labels.unique_consecutive(return_counts=True)
-            for phone, length in zip(runs.tolist(), lengths.tolist(), strict=True):
+        for _, labels in utterances:
+            for phone, _, length in _runs(labels):
                 durations[phone].append(length)
-            for phone in runs.unique().tolist():
-                frames = x[labels == phone].double()
+        median = [int(np.median(lengths)) if lengths else 0 for lengths in durations]
+        for x, labels in utterances:
+            steady = torch.zeros_like(labels, dtype=torch.bool)
+            for phone, start, length in _runs(labels):
+                if length >= max(LONG, median[phone]):
+                    steady[start + length // 4 : start + length - length // 4] = True
+            for phone in labels[steady].unique().tolist():
+                frames = x[steady & (labels == phone)].double()
                 count[phone] += len(frames)
                 total[phone] += frames.sum(0)
                 square[phone] += frames.T @ frames
@@ -71,9 +81,9 @@ class Starts(nn.Module):
         covariance += 1e-3 * torch.eye(bins)  # frames of silence may not vary at all
         self.mean.copy_(mean)
         self.factor.copy_(torch.linalg.cholesky(covariance))
-        for phone, lengths in enumerate(durations):
-            if lengths:
-                self.seconds[phone] = frame_seconds * torch.tensor(lengths).double().median()
+        for phone, length in enumerate(median):
+            if length:
+                self.seconds[phone] = frame_seconds * length
 
     def draw(
         self, labels: Tensor, count: int, generator: torch.Generator, temperature: float = 1.0
@@ -101,6 +111,13 @@ class Starts(nn.Module):
         edge = SMOOTH // 2
         held = torch.cat([path[:, :1].expand(-1, edge, -1), path, path[:, -1:].expand(-1, edge, -1)], 1)
         return _convolved(held, window / window.sum())
+
+
+def _runs(labels: Tensor) -> list[tuple[int, int, int]]:
+    """Phone, first frame and number of frames of every phone of an utterance."""
+    phones, lengths = labels.unique_consecutive(return_counts=True)
+    firsts = lengths.cumsum(0) - lengths
+    return list(zip(phones.tolist(), firsts.tolist(), lengths.tolist(), strict=True))
 
 
 def _convolved(x: Tensor, window: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class Trainer:
         """Set the Gaussian and the duration of every phone from labelled speech."""
         fbank, labelled = self.model.fbank, [r for r in corpus.labelled if r.alignment is not None]
         chosen = labelled[:: max(1, len(labelled) // MEASURED)]
-        self.model.starts.measure((_frames_of(fbank, r) for r in chosen), fbank.frame_seconds)
+        self.model.starts.measure([_frames_of(fbank, r) for r in chosen], fbank.frame_seconds)
 
     def step(self) -> dict[str, float]:
         """One update; returns its metrics.

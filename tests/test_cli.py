@@ -127,6 +127,21 @@ def test_jobs_change_nothing_but_the_time(run, tmp_path):
         np.testing.assert_allclose(one, three, atol=2e-3)
 
 
+def test_data_directories_are_validated_and_mended(run):
+    write("a.wav")
+    Path("wav.scp").write_text("u2 a.wav\nu1 a.wav\n")
+    Path("utt2spk").write_text("u1 anna\n")
+    code, out, err = run("data", "validate", ".")
+    assert (code, out) == (1, "")
+    assert "wav.scp:2: u1 comes after u2" in err
+    assert "wav.scp:1: u2 is not in utt2spk" in err
+    code, out, err = run("data", "fix", ".")
+    assert (code, out) == (0, ".\n")
+    assert "u2 is left out" in err
+    assert run("data", "validate", ".") == (0, ".: 1 utterances, 1 speakers, 0.00 hours\n", "")
+    assert run("data", "validate", "nowhere")[0] == 1
+
+
 @pytest.mark.parametrize("mode", ["descent", "prior"])
 def test_same_seed_same_output(run, mode):
     write("a.wav")

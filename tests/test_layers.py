@@ -13,7 +13,7 @@ FLOORS = [
     {"descent", "losses", "inversion", "metrics", "plot", "data.kaldi", "data.mixing", "pipes"},
     {"model", "data.degrade", "observation"},
     {"checkpoint", "data.dataset", "voice"},
-    {"denoising", "generation", "classification", "export"},
+    {"data.textgrid", "data.validation", "denoising", "generation", "classification", "export"},
     {"evaluate", "settings", "training_log", "streaming", "editing"},
     {"train", "live"},
     {"cli"},

@@ -79,7 +79,7 @@ def load_corpus(
     more: list[Recording] = []
     dev: list[Recording] = []
     for utterance in read_directory(labelled):
-        recording = load_recording(utterance.name, utterance.audio, sample_rate, utterance.alignment)
+        recording = in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment)
         if utterance.speaker in held:
             dev.append(recording)
         else:
@@ -99,9 +99,10 @@ def load_corpus(
     )
 
 
-def load_recording(name: str, path: Path, sample_rate: int, alignment: Alignment | None = None) -> Recording:
-    """Read a file, mixed down to one channel and resampled to `sample_rate` in Hz."""
-    loaded = audio.read(path)
+def in_memory(
+    name: str, loaded: audio.Audio, sample_rate: int, alignment: Alignment | None = None
+) -> Recording:
+    """A recording mixed down to one channel and resampled to `sample_rate` in Hz."""
     samples = audio.resample(audio.mono(loaded.samples), loaded.sample_rate, sample_rate)
     return Recording(
         name, np.round(samples.clip(-1, 1) * 32767).astype(np.int16), mixing.rms(samples), alignment
@@ -111,7 +112,9 @@ def load_recording(name: str, path: Path, sample_rate: int, alignment: Alignment
 def _load_folder(folder: Path | None, sample_rate: int) -> list[Recording]:
     if folder is None:
         return []
-    return [load_recording(source.path.stem, source.path, sample_rate) for source in audio.find([folder])]
+    return [
+        in_memory(source.path.stem, audio.read(source.path), sample_rate) for source in audio.find([folder])
+    ]
 
 
 @dataclass(frozen=True)

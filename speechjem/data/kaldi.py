@@ -1,4 +1,4 @@
-"""Kaldi data directories: wav.scp, utt2spk and a phone alignment in CTM.
+"""Kaldi data directories: wav.scp, segments, utt2spk and a phone alignment in CTM.
 
 Paths in wav.scp are relative to the directory that holds it. Pipes (entries that end in "|") are refused.
 """
@@ -6,13 +6,15 @@ Paths in wav.scp are relative to the directory that holds it. Pipes (entries tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from .. import phones
+from ..audio import Audio
+from ..audio import read as read_audio
 from ..errors import InputError, UsageError
 
 
@@ -39,19 +41,43 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One entry of a data directory; `alignment` is None where the CTM does not have it."""
+    """One utterance of a data directory.
+
+    Attributes:
+        name, speaker: as in utt2spk.
+        audio: the recording that it is, or is a segment of.
+        alignment: its phones, or None where the CTM does not have it.
+        start, end: of the segment in the recording, in seconds; None is the recording's end.
+    """
 
     name: str
     audio: Path
     speaker: str
     alignment: Alignment | None
+    start: float = 0.0
+    end: float | None = None
+
+    def read(self) -> Audio:
+        """Its samples.
+
+        Raises:
+            InputError: if the recording cannot be read, or ends before the segment starts.
+        """
+        recording = read_audio(self.audio)
+        rate = recording.sample_rate
+        end = None if self.end is None else round(self.end * rate)
+        samples = recording.samples[:, round(self.start * rate) : end]
+        if samples.shape[1] == 0:
+            raise InputError(f"{self.audio} has no samples for {self.name}, from {self.start:g} s on.")
+        return replace(recording, samples=samples)
 
 
 def read_directory(directory: Path) -> list[Utterance]:
     """Read a data directory.
 
     Args:
-        directory: has wav.scp, utt2spk and, for labelled speech, ali.ctm (Kaldi's CTM with phones).
+        directory: has wav.scp, utt2spk, perhaps segments and, for labelled speech, ali.ctm (Kaldi's CTM
+            with phones). Times of a segment's phones are those in the segment.
 
     Raises:
         InputError: naming file and line, for anything missing or malformed.
@@ -59,20 +85,55 @@ def read_directory(directory: Path) -> list[Utterance]:
     speakers = {name: speaker for _, name, speaker in _pairs(directory / "utt2spk")}
     alignments = read_ctm(directory / "ali.ctm") if (directory / "ali.ctm").exists() else {}
     utterances = []
+    source, pieces = _pieces(directory)
+    for number, name, file, start, end in pieces:
+        if name not in speakers:
+            raise InputError(f"{source}:{number}: {name} has no speaker; add it to utt2spk.")
+        utterances.append(Utterance(name, file, speakers[name], alignments.get(name), start, end))
+    return utterances
+
+
+Piece = tuple[int, str, Path, float, float | None]  # line, name, file, start and end in seconds
+
+
+def _pieces(directory: Path) -> tuple[Path, Iterable[Piece]]:
+    """The table that names the utterances, and what it says."""
+    recordings = _recordings(directory)
+    segments = directory / "segments"
+    if segments.exists():
+        return segments, _segments(segments, recordings)
+    return directory / "wav.scp", [(n, name, file, 0.0, None) for name, (n, file) in recordings.items()]
+
+
+def _recordings(directory: Path) -> dict[str, tuple[int, Path]]:
+    """Line and file of every recording of wav.scp."""
+    recordings = {}
     path = directory / "wav.scp"
     for number, name, location in _pairs(path):
         if location.endswith("|"):
             raise InputError(f"{path}:{number}: {name} is a pipe; write the audio to a file first.")
-        if name not in speakers:
-            raise InputError(f"{path}:{number}: {name} has no speaker; add it to utt2spk.")
-        utterances.append(Utterance(name, directory / location, speakers[name], alignments.get(name)))
-    return utterances
+        recordings[name] = (number, directory / location)
+    return recordings
+
+
+def _segments(path: Path, recordings: dict[str, tuple[int, Path]]) -> Iterator[Piece]:
+    for number, name, rest in _pairs(path):
+        try:
+            recording, start, end = rest.split()
+            edges = float(start), float(end)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: expected 'utterance recording start end'.") from error
+        if recording not in recordings:
+            raise InputError(f"{path}:{number}: recording {recording} is not in wav.scp.")
+        if not 0 <= edges[0] < edges[1] < math.inf:
+            raise InputError(f"{path}:{number}: a segment from {start} to {end} s is reversed or empty.")
+        yield number, name, recordings[recording][1], *edges
 
 
 def read_ctm(path: Path) -> dict[str, Alignment]:
     """Phone alignments by utterance from a CTM: ``utterance channel start duration phone``."""
     rows: dict[str, list[tuple[float, float, int]]] = {}
-    for number, fields in _lines(path):
+    for number, fields in lines(path):
         try:
             name, _, start, duration, phone = fields[:5]
             begin, length = float(start), float(duration)
@@ -94,7 +155,7 @@ def read_ctm(path: Path) -> dict[str, Alignment]:
 def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
     """Number, key and rest of every line; a key may come once only."""
     seen = set()
-    for number, fields in _lines(path):
+    for number, fields in lines(path):
         if len(fields) < 2:
             raise InputError(f"{path}:{number}: expected a name and a value.")
         if fields[0] in seen:
@@ -103,8 +164,12 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
         yield number, fields[0], " ".join(fields[1:])
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of every line that is not empty."""
+def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of every line of a table that is not empty.
+
+    Raises:
+        InputError: if there is no such file, or it is not text.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -64,7 +64,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path)
-    parser.add_argument("kind", choices=("energy", "direct"))
+    parser.add_argument("kind", choices=("energy", "steps", "direct"))
     parser.add_argument("--labelled", type=Path, required=True)
     parser.add_argument("--unlabelled", type=Path)
     parser.add_argument("--noise", type=Path)
@@ -95,9 +95,11 @@ def train(
 
     The schedule needs that number: for a time, it is found from the speed of the first 30.
     """
-    if kind == "direct":
+    if kind != "energy":
         silent = replace(config.energy, weight=0.0)
-        config = replace(config, classify=0.0, classify_noisy=0.0, unconditioned=0.0, energy=silent)
+        config = replace(
+            config, classify=0.0, classify_noisy=0.0, unconditioned=0.0, energy=silent, logit_limit=math.inf
+        )
     trainer = Trainer(config, corpus, direct_model if kind == "direct" else SpeechModel)
     start = time.monotonic()
     end = math.inf if updates else start + 60 * minutes

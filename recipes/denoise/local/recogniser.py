@@ -46,7 +46,7 @@ def main() -> None:
     spoken = [words[u.name].lower().strip() for u in utterances]
     for number, utterance in enumerate(utterances):
         rng = np.random.default_rng(number)
-        clean = audio.read(utterance.audio).samples[0]
+        clean = utterance.read().samples[0]
         noise = np.resize(noises[int(rng.integers(len(noises)))], len(clean))
         noise = noise / max(mixing.rms(noise), 1e-6)
         heard.setdefault("clean", []).append(recognise(clean))

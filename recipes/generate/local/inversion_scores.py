@@ -1,26 +1,29 @@
 """Routes from log-mel frames back to a waveform, judged by copy-synthesis of recordings.
 
 pip install pyworld-prebuilt
-python recipes/generate/local/inversion_scores.py FOLDER [--count 20]
+python recipes/generate/local/inversion_scores.py FOLDER [--count 20] [--model MODEL --vocoder FILE]
 
 Every recording is analysed and made again by each route. World (Morise et al. 2016) has its own analysis and
-not our frames: it is there to compare with. Real-time factors are those of one thread.
+not our frames: it is there to compare with. The vocoder is that of `train_vocoder.py`. Real-time factors are
+those of one thread.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import librosa
 import numpy as np
 import pyworld
 import torch
+import vocoder
 from torchaudio.transforms import GriffinLim, InverseMelScale
 
-from speechjem import audio, metrics
+from speechjem import audio, checkpoint, metrics
 from speechjem.fbank import Fbank, FbankConfig
-from speechjem.inversion import griffin_lim, source_filter
+from speechjem.inversion import griffin_lim, source_filter, spectrum_of
 
 RATE = 16000
 NAMES = ("pesq_wb", "stoi", "estoi")
@@ -33,10 +36,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--model", help="of the vocoder's features")
+    parser.add_argument("--vocoder", type=Path)
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
     fbank = Fbank(FbankConfig())
+    routes = dict(ROUTES)
+    if arguments.vocoder:
+        network = vocoder.load(arguments.vocoder, checkpoint.load(arguments.model).fbank)
+        routes["neural vocoder"] = partial(by_vocoder, network)
+        routes["neural vocoder, 8 iterations of Griffin-Lim"] = partial(by_vocoder, network, iterations=8)
     sources = audio.find([arguments.folder])
     rows: dict[str, list[list[float]]] = {}
     spent: dict[str, float] = {}
@@ -46,7 +56,7 @@ def main() -> None:
         samples = audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
         samples = samples[: int(arguments.seconds * RATE) // fbank.config.hop * fbank.config.hop]
         total += len(samples) / RATE
-        for name, route in ROUTES.items():
+        for name, route in routes.items():
             start = time.perf_counter()
             copy = route(samples, fbank)[: len(samples)]
             spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
@@ -103,6 +113,22 @@ def by_world(samples: np.ndarray, _: Fbank) -> np.ndarray:
     pitch, times = pyworld.harvest(x, RATE, frame_period=10.0)
     envelope = pyworld.cheaptrick(x, pitch, times, RATE)
     return pyworld.synthesize(pitch, envelope, pyworld.d4c(x, pitch, times, RATE), RATE, 10.0).astype("f4")
+
+
+@torch.no_grad()
+def by_vocoder(
+    network: vocoder.Vocoder, samples: np.ndarray, fbank: Fbank, iterations: int = 0
+) -> np.ndarray:
+    """The vocoder at the level that it was trained at; then, if asked for, magnitudes and phases in turn."""
+    waveform = torch.from_numpy(samples)[None]
+    gain = fbank.level_gain(waveform)
+    log_mel = fbank.log_mel(fbank.stft(waveform * gain))
+    made: torch.Tensor = network(log_mel)
+    magnitude = spectrum_of(log_mel[0], fbank).sqrt() if iterations else None
+    for _ in range(iterations):
+        phase = fbank.stft(made).angle()
+        made = fbank.istft(torch.polar(magnitude.expand_as(phase), phase), made.shape[-1])
+    return (made / gain)[0].numpy()
 
 
 ROUTES: dict[str, Callable[[np.ndarray, Fbank], np.ndarray]] = {

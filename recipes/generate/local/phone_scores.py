@@ -79,7 +79,7 @@ def spread(items: list[Utterance], count: int) -> list[Utterance]:
 
 
 def real(utterance: Utterance) -> np.ndarray:
-    recording = audio.read(utterance.audio)
+    recording = utterance.read()
     return audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
 
 

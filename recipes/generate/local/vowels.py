@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import parselmouth
 
-from speechjem import audio, phones
+from speechjem import phones
 from speechjem.checkpoint import replace_file
 from speechjem.data.kaldi import read_directory
 from speechjem.generation import Generator
@@ -97,7 +97,7 @@ def real_vowels(directory: Path, vowel: str, count: int = 200) -> list[tuple[np.
     utterances = [u for u in read_directory(directory) if u.alignment is not None]
     rng, found = np.random.default_rng(0), []
     for place in rng.permutation(len(utterances)):
-        recording, alignment = audio.read(utterances[place].audio), utterances[place].alignment
+        recording, alignment = utterances[place].read(), utterances[place].alignment
         long = alignment.ends - alignment.starts >= 0.1
         chosen = np.flatnonzero(long & (alignment.labels == phones.index(vowel)))
         for k in chosen[:2]:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from speechjem import checkpoint, evaluate, plot
-from speechjem.data.dataset import load_recording
+from speechjem.data.dataset import in_memory
 from speechjem.data.kaldi import read_directory
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     model = checkpoint.load(arguments.model)
     rate = model.config.fbank.sample_rate
     recordings = [
-        load_recording(u.name, u.audio, rate, u.alignment)
+        in_memory(u.name, u.read(), rate, u.alignment)
         for u in read_directory(arguments.labelled)
         if u.speaker in arguments.speakers and u.alignment is not None
     ]

@@ -1,0 +1,247 @@
+"""What is wrong with a Kaldi data directory, all of it, each with file and line; and what can be mended.
+
+Kaldi's own tools (`utils/validate_data_dir.sh`, `utils/fix_data_dir.sh`) are the model for what is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from .. import phones
+from ..checkpoint import replace_file
+from ..errors import UsageError
+from .kaldi import lines
+
+NEEDED = ("wav.scp", "utt2spk")
+TABLES = (*NEEDED, "text", "spk2utt", "segments", "ali.ctm")
+SLACK = 0.05  # seconds that a time may lie beyond the end of its recording, for times are rounded
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: where it is, its key and the other fields."""
+
+    path: Path
+    number: int
+    key: str
+    rest: list[str]
+
+    def says(self, problem: str) -> str:
+        return f"{self.path}:{self.number}: {problem}"
+
+
+def problems(directory: Path) -> Iterator[str]:
+    """Yield a sentence for everything that is wrong, with file and line.
+
+    Args:
+        directory: a data directory: wav.scp and utt2spk, and where there are any text, spk2utt, segments
+            and ali.ctm. Recordings are opened, not decoded.
+
+    Raises:
+        InputError: if a file cannot be read as text, or one that is needed is missing.
+    """
+    tables = _read(directory)
+    for name, table in tables.items():
+        yield from _disorder(table, may_repeat=name == "ali.ctm")
+        yield from _emptiness(table)
+    lengths: dict[str, float] = {}
+    for line in tables["wav.scp"]:
+        problem = _open(line, lengths)
+        if problem:
+            yield problem
+    if "segments" in tables:
+        yield from _segments(tables["segments"], {line.key for line in tables["wav.scp"]}, lengths)
+    utterances = {line.key for line in tables.get("segments", tables["wav.scp"])}
+    yield from _same_keys(tables, utterances)
+    if "spk2utt" in tables:
+        yield from _speakers(tables["spk2utt"], tables["utt2spk"])
+    if "ali.ctm" in tables:
+        ends = _durations(tables["segments"]) if "segments" in tables else lengths
+        yield from _alignment(tables["ali.ctm"], utterances, ends)
+
+
+def fix(directory: Path) -> list[str]:
+    """Sort the tables, and leave out utterances that wav.scp (or segments), utt2spk or text lacks.
+
+    spk2utt is written anew. Of a key that is there twice the first line stays. Recordings are not looked at.
+
+    Args:
+        directory: as in `problems`. Its tables are written over.
+
+    Returns:
+        Names of the utterances left out, sorted.
+
+    Raises:
+        InputError: if a file cannot be read as text, or one that is needed is missing.
+    """
+    tables = _read(directory)
+    first = {name: _first_of_each(table) for name, table in tables.items() if name != "ali.ctm"}
+    sources = [first[name] for name in ("segments", "utt2spk", "text") if name in first]
+    if "segments" not in first:
+        sources.append(first["wav.scp"])
+    everything = set().union(*sources)
+    kept = everything.intersection(*sources)
+    speakers: dict[str, list[str]] = {}
+    for key in sorted(kept):
+        speakers.setdefault(" ".join(first["utt2spk"][key].rest), []).append(key)
+    for name, table in first.items():
+        if name == "spk2utt":
+            continue
+        keys = set(table) if name == "wav.scp" and "segments" in first else kept
+        _write(directory / name, [[key, *table[key].rest] for key in sorted(keys & set(table))])
+    _write(directory / "spk2utt", [[speaker, *speakers[speaker]] for speaker in sorted(speakers)])
+    if "ali.ctm" in tables:
+        aligned = [line for line in tables["ali.ctm"] if line.key in kept]
+        aligned.sort(key=lambda line: (line.key, _number(line.rest[1:2])))
+        _write(directory / "ali.ctm", [[line.key, *line.rest] for line in aligned])
+    return sorted(everything - kept)
+
+
+def summary(directory: Path) -> str:
+    """One line about a valid directory: how many utterances, speakers and hours."""
+    tables = _read(directory)
+    lengths: dict[str, float] = {}
+    for line in tables["wav.scp"]:
+        _open(line, lengths)
+    seconds = _durations(tables["segments"]) if "segments" in tables else lengths
+    speakers = {" ".join(line.rest) for line in tables["utt2spk"]}
+    hours = sum(seconds.values()) / 3600
+    return f"{len(seconds)} utterances, {len(speakers)} speakers, {hours:.2f} hours"
+
+
+def _read(directory: Path) -> dict[str, list[Line]]:
+    present = [name for name in TABLES if name in NEEDED or (directory / name).exists()]
+    return {
+        name: [
+            Line(directory / name, number, fields[0], fields[1:])
+            for number, fields in lines(directory / name)
+        ]
+        for name in present
+    }
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    text = "".join(" ".join(row) + "\n" for row in rows)
+    replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _first_of_each(table: list[Line]) -> dict[str, Line]:
+    return {line.key: line for line in reversed(table)}
+
+
+def _disorder(table: list[Line], may_repeat: bool) -> Iterator[str]:
+    """Keys that are there twice, and the first that is out of order (that of bytes, as LC_ALL=C sort)."""
+    seen: dict[str, int] = {}
+    for line in table:
+        if line.key in seen and not may_repeat:
+            yield line.says(f"{line.key} is there twice, first in line {seen[line.key]}; remove one.")
+        seen.setdefault(line.key, line.number)
+    for before, line in zip(table, table[1:], strict=False):
+        if line.key.encode() < before.key.encode():
+            yield line.says(f"{line.key} comes after {before.key}; sort the file (LC_ALL=C sort).")
+            break
+
+
+def _emptiness(table: list[Line]) -> Iterator[str]:
+    for line in table:
+        if not line.rest:
+            yield line.says(f"{line.key} has no value.")
+
+
+def _open(line: Line, lengths: dict[str, float]) -> str | None:
+    """Note the seconds of a recording, or say why it cannot be opened."""
+    location = " ".join(line.rest)
+    if location.endswith("|"):
+        return line.says(f"{line.key} is a pipe; write the audio to a file first.")
+    path = line.path.parent / location
+    try:
+        with soundfile.SoundFile(path) as file:
+            lengths[line.key] = file.frames / file.samplerate
+    except (OSError, soundfile.LibsndfileError):
+        return line.says(f"{path} is missing or is no audio.")
+    return None if lengths[line.key] > 0 else line.says(f"{path} has no samples.")
+
+
+def _segments(table: list[Line], recordings: set[str], lengths: dict[str, float]) -> Iterator[str]:
+    """Segments of recordings that are not there, reversed ones, and those that end too late."""
+    for line in table:
+        if len(line.rest) != 3:
+            yield line.says("expected 'utterance recording start end'.")
+            continue
+        recording, (start, end) = line.rest[0], map(_number, ([line.rest[1]], [line.rest[2]]))
+        if recording not in recordings:
+            yield line.says(f"recording {recording} is not in wav.scp.")
+        elif not 0 <= start < end:
+            yield line.says(f"a segment from {line.rest[1]} to {line.rest[2]} s is reversed or empty.")
+        elif end > lengths.get(recording, end) + SLACK:
+            yield line.says(f"it ends at {end:g} s, but {recording} lasts {lengths[recording]:.2f} s.")
+
+
+def _durations(segments: list[Line]) -> dict[str, float]:
+    """Seconds of every segment that is one."""
+    return {
+        line.key: _number(line.rest[2:3]) - _number(line.rest[1:2])
+        for line in segments
+        if len(line.rest) == 3
+    }
+
+
+def _same_keys(tables: dict[str, list[Line]], utterances: set[str]) -> Iterator[str]:
+    source = "segments" if "segments" in tables else "wav.scp"
+    for name in ("utt2spk", "text"):
+        if name not in tables:
+            continue
+        keys = {line.key for line in tables[name]}
+        for line in tables[name]:
+            if line.key not in utterances:
+                yield line.says(f"{line.key} is not in {source}.")
+        for line in tables[source]:
+            if line.key not in keys:
+                yield line.says(f"{line.key} is not in {name}.")
+
+
+def _speakers(spk2utt: list[Line], utt2spk: list[Line]) -> Iterator[str]:
+    speaker = {line.key: " ".join(line.rest) for line in utt2spk}
+    listed = set()
+    for line in spk2utt:
+        for utterance in line.rest:
+            listed.add(utterance)
+            if speaker.get(utterance) != line.key:
+                yield line.says(f"utt2spk does not give {utterance} to {line.key}.")
+    for line in utt2spk:
+        if line.key not in listed:
+            yield line.says(f"{line.key} is not in spk2utt.")
+
+
+def _alignment(table: list[Line], utterances: set[str], ends: dict[str, float]) -> Iterator[str]:
+    """Phones that are none, or lie in no utterance, past its end, or over one another."""
+    last: dict[str, float] = {}
+    for line in table:
+        start, duration = (_number(line.rest[k : k + 1]) for k in (1, 2))
+        if len(line.rest) < 4 or not (start >= 0 and duration >= 0):
+            yield line.says("expected 'utterance channel start duration phone', times in seconds from 0 on.")
+            continue
+        try:
+            phones.index(line.rest[3])
+        except UsageError as error:
+            yield line.says(str(error))
+        if line.key not in utterances:
+            yield line.says(f"{line.key} is no utterance of this directory.")
+        elif start + duration > ends.get(line.key, start + duration) + SLACK:
+            end = f"{start + duration:.2f}"
+            yield line.says(f"{line.rest[3]} ends at {end} s, but {line.key} lasts {ends[line.key]:.2f} s.")
+        if start < last.get(line.key, 0.0) - 1e-3:
+            yield line.says(f"{line.rest[3]} starts before the phone in front of it ends.")
+        last[line.key] = start + duration
+
+
+def _number(fields: list[str]) -> float:
+    """The number in the only field, or nan, which fails every comparison."""
+    try:
+        return float(fields[0])
+    except (IndexError, ValueError):
+        return float("nan")

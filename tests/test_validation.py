@@ -1,0 +1,189 @@
+"""Data directories are judged as Kaldi judges them: every fault is named, with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from speechjem.data import validation
+from speechjem.data.kaldi import read_directory
+from speechjem.errors import InputError
+
+RATE = 16000
+FILES = {
+    "wav.scp": "u1 a.wav\nu2 b.wav\n",
+    "utt2spk": "u1 anna\nu2 bert\n",
+    "spk2utt": "anna u1\nbert u2\n",
+    "text": "u1 YES\nu2 NO\n",
+    "ali.ctm": "u1 1 0.0 0.5 SIL\nu1 1 0.5 0.5 AA\nu2 1 0.0 1.9 S\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory without fault: a.wav lasts 1 s and b.wav 2 s."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    soundfile.write(tmp_path / "a.wav", np.zeros(RATE), RATE)
+    soundfile.write(tmp_path / "b.wav", np.zeros(2 * RATE), RATE)
+    return tmp_path
+
+
+def found(folder: Path) -> list[str]:
+    """The problems, without the folder's name."""
+    return [problem.replace(f"{folder}/", "") for problem in validation.problems(folder)]
+
+
+def test_a_directory_without_fault_has_no_problems(folder):
+    assert found(folder) == []
+    assert validation.summary(folder) == "2 utterances, 2 speakers, 0.00 hours"
+
+
+def test_only_wav_scp_and_utt2spk_are_needed(folder):
+    for name in ("spk2utt", "text", "ali.ctm"):
+        (folder / name).unlink()
+    assert found(folder) == []
+    for name in ("wav.scp", "utt2spk"):
+        (folder / name).rename(folder / "away")
+        with pytest.raises(InputError, match=name):
+            list(validation.problems(folder))
+        (folder / "away").rename(folder / name)
+
+
+FAULTS = [
+    ("wav.scp", "u2 b.wav\nu1 a.wav\n", ["wav.scp:2: u1 comes after u2"]),
+    ("wav.scp", "u1 a.wav\nu2 b.wav\nu2 b.wav\n", ["wav.scp:3: u2 is there twice, first in line 2"]),
+    ("wav.scp", "u1 a.wav\nu2 c.wav\n", ["c.wav is missing or is no audio"]),
+    ("wav.scp", "u1 a.wav\nu2 text\n", ["text is missing or is no audio"]),
+    ("wav.scp", "u1 a.wav\nu2 sox b.wav -t wav - |\n", ["wav.scp:2: u2 is a pipe"]),
+    ("wav.scp", "u1 a.wav\nu2 b.wav\nu3 a.wav\n", ["wav.scp:3: u3 is not in utt2spk", "u3 is not in text"]),
+    ("utt2spk", "u1\nu2 bert\n", ["utt2spk:1: u1 has no value", "does not give u1 to anna"]),
+    ("utt2spk", "u1 anna\nu2 anna\n", ["spk2utt:2: utt2spk does not give u2 to bert"]),
+    ("utt2spk", "u1 anna\nu2 bert\nu3 cora\n", ["utt2spk:3: u3 is not in wav.scp", "u3 is not in spk2utt"]),
+    ("spk2utt", "anna u1\n", ["utt2spk:2: u2 is not in spk2utt"]),
+    ("text", "u1 YES\n", ["wav.scp:2: u2 is not in text"]),
+    ("ali.ctm", "u1 1 0.5 0.56 AA\n", ["ali.ctm:1: AA ends at 1.06 s, but u1 lasts 1.00 s"]),
+    (
+        "ali.ctm",
+        "u1 1 0.0 0.5 AA\nu1 1 0.4 0.5 S\n",
+        ["ali.ctm:2: S starts before the phone in front of it ends"],
+    ),
+    ("ali.ctm", "u1 1 0.0 0.5 QQ\n", ["ali.ctm:1:", "QQ"]),
+    ("ali.ctm", "u1 1 0.0 -0.5 AA\n", ["ali.ctm:1: expected"]),
+    ("ali.ctm", "u1 1 nan 0.5 AA\n", ["ali.ctm:1: expected"]),
+    ("ali.ctm", "u1 1 0.5\n", ["ali.ctm:1: expected"]),
+    ("ali.ctm", "u9 1 0.0 0.5 AA\n", ["ali.ctm:1: u9 is no utterance"]),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "parts"), FAULTS)
+def test_a_fault_is_named_with_file_and_line_and_nothing_else_is(folder, name, text, parts):
+    (folder / name).write_text(text)
+    problems = found(folder)
+    assert all(any(part in problem for problem in problems) for part in parts), problems
+    assert len(problems) <= len(parts)
+
+
+SEGMENTS = "s1 rec 0.0 0.7\ns2 rec 0.7 1.0\n"
+
+
+@pytest.fixture
+def segmented(folder: Path) -> Path:
+    """One recording of 1 s in two utterances."""
+    texts = {
+        "wav.scp": "rec a.wav\n",
+        "segments": SEGMENTS,
+        "utt2spk": "s1 anna\ns2 bert\n",
+        "spk2utt": "anna s1\nbert s2\n",
+        "text": "s1 YES\ns2 NO\n",
+        "ali.ctm": "s1 1 0.0 0.7 AA\ns2 1 0.1 0.2 S\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_segments_are_utterances(segmented):
+    assert found(segmented) == []
+    samples = np.arange(RATE, dtype=np.int16)
+    soundfile.write(segmented / "a.wav", samples, RATE)
+    first, second = read_directory(segmented)
+    assert (first.name, first.speaker, second.speaker) == ("s1", "anna", "bert")
+    np.testing.assert_array_equal(np.round(first.read().samples[0] * 32768), samples[: round(0.7 * RATE)])
+    np.testing.assert_array_equal(np.round(second.read().samples[0] * 32768), samples[round(0.7 * RATE) :])
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("s2 rec 0.7 1.2", "segments:2: it ends at 1.2 s, but rec lasts 1.00 s"),
+        ("s2 rec 0.7 0.7", "segments:2: a segment from 0.7 to 0.7 s is reversed or empty"),
+        ("s2 rec 0.9 0.7", "segments:2: a segment from 0.9 to 0.7 s is reversed or empty"),
+        ("s2 rec -1 0.7", "segments:2: a segment from -1 to 0.7 s is reversed or empty"),
+        ("s2 other 0.7 1.0", "segments:2: recording other is not in wav.scp"),
+        ("s2 rec 0.7", "segments:2: expected 'utterance recording start end'"),
+    ],
+)
+def test_an_impossible_segment_is_named_and_refused(segmented, line, part):
+    (segmented / "segments").write_text(f"s1 rec 0.0 0.7\n{line}\n")
+    assert any(part in problem for problem in found(segmented))
+    if "ends at" in part:
+        return  # which shows only when the recording is opened
+    with pytest.raises(InputError) as caught:
+        read_directory(segmented)
+    assert part in str(caught.value)
+
+
+def test_a_segment_after_the_end_of_its_recording_cannot_be_read(segmented):
+    (segmented / "segments").write_text("s1 rec 1.5 1.7\n")
+    (utterance,) = read_directory(segmented)
+    with pytest.raises(InputError, match="no samples for s1"):
+        utterance.read()
+
+
+# Mending
+
+
+def test_what_is_fixed_is_valid_and_what_was_valid_stays(folder):
+    before = {name: (folder / name).read_text() for name in FILES}
+    assert validation.fix(folder) == []
+    assert {name: (folder / name).read_text() for name in FILES} == before
+
+
+def test_utterances_that_a_table_lacks_are_left_out_everywhere(folder):
+    (folder / "text").write_text("u2 NO\n")
+    assert validation.fix(folder) == ["u1"]
+    assert found(folder) == []
+    assert [utterance.name for utterance in read_directory(folder)] == ["u2"]
+    assert (folder / "spk2utt").read_text() == "bert u2\n"
+    assert (folder / "ali.ctm").read_text() == "u2 1 0.0 1.9 S\n"
+
+
+def test_fixing_segments_keeps_the_recordings(segmented):
+    (segmented / "segments").write_text("s2 rec 0.7 1.0\ns1 rec 0.0 0.7\ns3 rec 0.0 0.1\n")
+    assert validation.fix(segmented) == ["s3"]
+    assert (segmented / "segments").read_text() == SEGMENTS
+    assert (segmented / "wav.scp").read_text() == "rec a.wav\n"
+    assert found(segmented) == []
+
+
+KEYS = st.lists(st.sampled_from(["u1", "u2", "ü", "U1", "v"]), min_size=1, max_size=6)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(KEYS, KEYS, KEYS)
+def test_any_jumble_of_tables_is_mended(folder, recordings, speakers, texts):
+    (folder / "wav.scp").write_text("".join(f"{key} b.wav\n" for key in recordings))
+    (folder / "utt2spk").write_text("".join(f"{key} speaker\n" for key in speakers))
+    (folder / "text").write_text("".join(f"{key} WORD\n" for key in texts))
+    left_out = validation.fix(folder)
+    everything = set(recordings) | set(speakers) | set(texts)
+    common = set(recordings) & set(speakers) & set(texts)
+    assert set(left_out) == everything - common
+    assert {utterance.name for utterance in read_directory(folder)} == common
+    assert [problem for problem in found(folder) if "ali.ctm" not in problem] == []
