@@ -49,6 +49,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on st
 
 
 INTERRUPTED = 130
+SHOWN = 20  # problems of a data directory
 
 
 def main() -> NoReturn:
@@ -452,10 +453,11 @@ def validate_data(directory: Directory) -> None:
     from .data import validation
 
     problems = list(validation.problems(directory))
-    for problem in problems:
+    for problem in problems[:SHOWN]:
         _complain(problem)
     if problems:
-        raise InputError(f"{directory} is not valid: see the lines above, and 'speechjem data fix'.")
+        rest = f"{len(problems) - SHOWN} more problems; " if len(problems) > SHOWN else ""
+        raise InputError(f"{rest}{directory} is not valid; try 'speechjem data fix'.")
     print(f"{directory}: {validation.summary(directory)}")
 
 

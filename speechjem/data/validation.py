@@ -18,7 +18,8 @@ from .kaldi import lines
 
 NEEDED = ("wav.scp", "utt2spk")
 TABLES = (*NEEDED, "text", "spk2utt", "segments", "ali.ctm")
-SLACK = 0.05  # seconds that a time may lie beyond the end of its recording, for times are rounded
+SLACK = 0.05  # seconds that a time may lie beyond the end of its recording
+ROUNDING = 0.015  # seconds that phones may overlap, for start and duration may be rounded to 0.01 s each
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def _alignment(table: list[Line], utterances: set[str], ends: dict[str, float]) 
         elif start + duration > ends.get(line.key, start + duration) + SLACK:
             end = f"{start + duration:.2f}"
             yield line.says(f"{line.rest[3]} ends at {end} s, but {line.key} lasts {ends[line.key]:.2f} s.")
-        if start < last.get(line.key, 0.0) - 1e-3:
+        if start < last.get(line.key, 0.0) - ROUNDING:
             yield line.says(f"{line.rest[3]} starts before the phone in front of it ends.")
         last[line.key] = start + duration
 

@@ -1,6 +1,6 @@
 """Mean scores of every denoising mode of a model on a folder of pairs, and the real-time factor.
 
-python recipes/mini_librispeech/local/denoise_scores.py MODEL NOISY_FOLDER CLEAN_FOLDER
+python recipes/steps/denoise_scores.py MODEL NOISY_FOLDER CLEAN_FOLDER
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Frame phone accuracy of a model on held-out speakers, and its confusion matrix as a picture.
 
-    python recipes/mini_librispeech/local/phone_accuracy.py MODEL CORPUS/train-clean-5 \
+    python recipes/steps/phone_accuracy.py MODEL CORPUS/train-clean-5 \
         --speakers 19 7859 1867 3242 --picture confusion.png
 """
 

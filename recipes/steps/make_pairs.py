@@ -1,0 +1,57 @@
+"""Mix utterances of some speakers with noise, for measuring.
+
+python recipes/steps/make_pairs.py DATA OUT --speakers 19 7859 [--noise FOLDER] [--count 40] [--snr 0 5 10 15]
+
+Writes OUT/clean and OUT/noisy, files of the same names at the model's level; signal-to-noise ratios in turn.
+Without --noise the noise is synthetic and coloured.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from speechjem import audio
+from speechjem.data import mixing
+from speechjem.data.kaldi import read_directory
+
+RATE = 16000
+LEVEL = -26.0  # dB re full scale
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--noise", type=Path)
+    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--snr", type=float, nargs="+", default=[0.0, 5.0, 10.0, 15.0])
+    arguments = parser.parse_args()
+
+    rng = np.random.default_rng(0)
+    noises = audio.find([arguments.noise]) if arguments.noise else []
+    utterances = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers]
+    chosen = utterances[:: max(1, len(utterances) // arguments.count)][: arguments.count]
+    for number, utterance in enumerate(chosen):
+        clean = at_rate(utterance.read())
+        if noises:
+            noise = np.resize(at_rate(audio.read(noises[rng.integers(len(noises))].path)), len(clean))
+        else:
+            noise = mixing.coloured(rng, len(clean))
+        noise = noise / max(mixing.rms(noise), 1e-6)
+        snr = arguments.snr[number % len(arguments.snr)]
+        for kind, samples in zip(
+            ("clean", "noisy"), mixing.mix(clean, noise, mixing.rms(clean), snr, LEVEL), strict=True
+        ):
+            audio.write(arguments.out / kind / f"{utterance.name}.wav", samples, RATE, force=True)
+
+
+def at_rate(recording: audio.Audio) -> np.ndarray:
+    return audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
+
+
+if __name__ == "__main__":
+    main()

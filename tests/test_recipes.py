@@ -1,0 +1,153 @@
+"""The tiny recipe from its first stage to its last, as a user runs it, and the tools that recipes share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from speechjem import phones
+from speechjem.data import validation
+from speechjem.data.kaldi import read_ctm, read_directory
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+# Commands of the environment that the tests run in.
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=ENVIRONMENT, timeout=400)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run."""
+    folder = tmp_path_factory.mktemp("tiny")
+    finished = run(RECIPES / "tiny" / "run.sh", "--dir", folder)
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def test_the_tiny_recipe_learns_the_phones_of_voices_it_has_not_heard(tiny):
+    last = (tiny / "exp/tiny/phones.json").read_text().splitlines()[-1]
+    scores = json.loads(last)
+    assert scores["utterances"] == 40
+    assert scores["accuracy"] > 0.5  # of 40 classes; silence alone is less than a fifth
+
+
+def test_the_tiny_recipe_learns_to_denoise(tiny):
+    table = (tiny / "exp/tiny/denoising.md").read_text()
+    rows = {
+        cells[1].strip(): cells
+        for cells in (line.split("|") for line in table.splitlines())
+        if len(cells) > 5
+    }
+    noisy, denoised = rows["noisy input"], rows["descent, 3 steps"]
+    assert float(denoised[5]) > float(noisy[5]) + 2  # dB of SI-SDR
+    assert float(denoised[4]) > float(noisy[4])  # ESTOI
+
+
+def test_the_tiny_recipe_leaves_sound_and_pictures(tiny):
+    assert soundfile.info(tiny / "exp/tiny/hello.wav").duration > 0.2
+    for name in ("confusion.png", "chain.png"):
+        assert (tiny / "exp/tiny" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_done_is_not_done_again(tiny):
+    made = [tiny / "data/speech/wav.scp", tiny / "exp/tiny/model/model.safetensors"]
+    before = [path.stat().st_mtime_ns for path in made]
+    assert run(RECIPES / "tiny" / "run.sh", "--dir", tiny, "--stop-stage", 2).returncode == 0
+    assert [path.stat().st_mtime_ns for path in made] == before
+
+
+def test_a_failing_stage_ends_the_recipe_and_shows_its_log(tiny, tmp_path):
+    (tmp_path / "data").mkdir()
+    finished = run(RECIPES / "tiny" / "run.sh", "--dir", tmp_path, "--stage", 2)
+    assert finished.returncode == 1
+    assert "data/speech/utt2spk; a data directory needs it" in finished.stderr
+    assert "Stage 3" not in finished.stdout
+
+
+@pytest.mark.parametrize("recipe", ["tiny", "mini_librispeech"])
+@pytest.mark.parametrize("words", [("--stagge", 1), ("--stage",)])
+def test_a_wrong_option_shows_the_usage(recipe, words):
+    finished = run(RECIPES / recipe / "run.sh", *words)
+    assert finished.returncode == 2
+    assert "there is no option" in finished.stderr
+    assert "Usage:" in finished.stderr
+
+
+def test_help_is_no_failure():
+    finished = run(RECIPES / "tiny" / "run.sh", "--help")
+    assert finished.returncode == 0
+    assert finished.stdout.startswith("A corpus that is made here")
+
+
+SAID = """HE WAS NOT AN ILL DISPOSED YOUNG MAN UNLESS TO BE RATHER COLD HEARTED AND RATHER SELFISH IS TO BE ILL
+DISPOSED""".replace("\n", " ")
+
+
+@pytest.fixture
+def spoken(tmp_path: Path) -> Path:
+    """A data directory with the shipped sample, and one whose text is another's."""
+    sample = RECIPES.parent / "samples" / "clean.flac"
+    (tmp_path / "wav.scp").write_text(f"austen {sample}\nshort {tmp_path}/short.wav\n")
+    (tmp_path / "utt2spk").write_text("austen reader\nshort reader\n")
+    (tmp_path / "text").write_text(f"austen {SAID}\nshort {SAID}\n")
+    soundfile.write(tmp_path / "short.wav", np.zeros(1600), 16000)
+    return tmp_path
+
+
+def test_an_alignment_has_the_phones_of_the_text_and_its_silence_is_silent(spoken):
+    finished = run(sys.executable, RECIPES / "steps" / "align.py", spoken)
+    assert finished.returncode == 0, finished.stderr
+    assert "short cannot be aligned" in finished.stderr
+    assert list(validation.problems(spoken)) == []
+    alignments = read_ctm(spoken / "ali.ctm")
+    assert set(alignments) == {"austen"}
+    alignment = alignments["austen"]
+    names = [phones.PHONES[label] for label in alignment.labels]
+    said = " ".join(name for name in names if name != "SIL")
+    assert all(word in said for word in ("Y AH NG M AE N", "HH AA R T IH D", "S EH L F IH SH"))
+    assert said.endswith("B IY IH L D IH S P OW Z D")
+    samples, rate = soundfile.read(RECIPES.parent / "samples" / "clean.flac")
+    frames = samples[: len(samples) // 160 * 160].reshape(-1, 160)
+    silent = alignment.at((np.arange(len(frames)) + 0.5) * 160 / rate) == phones.index("SIL")
+    levels = [10 * np.log10(np.mean(frames[which] ** 2)) for which in (silent, ~silent)]
+    assert 0.02 < silent.mean() < 0.4
+    assert levels[1] > levels[0] + 15
+
+
+def test_librispeech_as_it_is_distributed_becomes_a_data_directory(tmp_path):
+    for reader, chapter in (("19", "198"), ("26", "495")):
+        folder = tmp_path / "LibriSpeech" / reader / chapter
+        folder.mkdir(parents=True)
+        rows = []
+        for number in range(2):
+            name = f"{reader}-{chapter}-{number:04d}"
+            soundfile.write(folder / f"{name}.flac", np.zeros(1600), 16000)
+            rows.append(f"{name} WORD\n")
+        (folder / f"{reader}-{chapter}.trans.txt").write_text("".join(rows))
+    script = RECIPES / "mini_librispeech" / "local" / "prepare.py"
+    assert run(sys.executable, script, tmp_path / "LibriSpeech", tmp_path / "a").returncode == 0
+    assert run(sys.executable, script, tmp_path / "a", tmp_path / "b").returncode == 0
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        assert list(validation.problems(folder)) == []
+        utterances = read_directory(folder)
+        assert [(u.name, u.speaker) for u in utterances[1:3]] == [
+            ("19-198-0001", "19"),
+            ("26-495-0000", "26"),
+        ]
+    assert run(sys.executable, script, tmp_path / "nothing", tmp_path / "c").returncode == 2
+
+
+def test_a_log_has_the_command_line_and_its_output(tmp_path):
+    finished = run(RECIPES / "utils" / "run.sh", tmp_path / "logs/a.log", "echo", "a b")
+    assert finished.returncode == 0
+    assert (tmp_path / "logs/a.log").read_text() == "# echo a b\na b\n"
