@@ -89,8 +89,10 @@ def test_help_is_no_failure():
     assert finished.stdout.startswith("A corpus that is made here")
 
 
-SAID = """HE WAS NOT AN ILL DISPOSED YOUNG MAN UNLESS TO BE RATHER COLD HEARTED AND RATHER SELFISH IS TO BE ILL
-DISPOSED""".replace("\n", " ")
+SAID = (
+    "HE WAS NOT AN ILL DISPOSED YOUNG MAN UNLESS TO BE RATHER COLD HEARTED AND RATHER SELFISH "
+    "IS TO BE ILL DISPOSED"
+)
 
 
 @pytest.fixture
