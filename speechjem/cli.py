@@ -45,6 +45,9 @@ StepSize = Annotated[
 Noise = Annotated[float | None, typer.Option(help="Noise added at each step.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
+AllowPipes = Annotated[
+    bool, typer.Option("--allow-pipes", help="Take commands in wav.scp; only from those whom you trust.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
@@ -432,13 +435,15 @@ def train_model(
         Path | None,
         typer.Option("-o", "--out", help="Folder of the training; exp/NAME of the configuration by default."),
     ] = None,
+    allow_pipes: AllowPipes = False,
 ) -> None:
     """Train a model, or go on with a training that was interrupted (same command)."""
     from .settings import read_config, with_data
     from .train import train
 
     folder = out or Path("exp") / config.stem
-    train(with_data(read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise), folder)
+    settings = with_data(read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise)
+    train(settings, folder, allow_pipes=allow_pipes)
     print(folder / "model")
 
 
@@ -448,11 +453,11 @@ Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp an
 
 
 @data.command("validate")
-def validate_data(directory: Directory) -> None:
+def validate_data(directory: Directory, allow_pipes: AllowPipes = False) -> None:
     """Name everything that is wrong with a data directory, with file and line."""
     from .data import validation
 
-    problems = list(validation.problems(directory))
+    problems = list(validation.problems(directory, allow_pipes))
     for problem in problems[:SHOWN]:
         _complain(problem)
     if problems:

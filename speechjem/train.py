@@ -303,7 +303,12 @@ class Trainer:
 
 
 def train(
-    config: TrainConfig, out: Path, *, corpus: Corpus | None = None, progress: bool = True
+    config: TrainConfig,
+    out: Path,
+    *,
+    corpus: Corpus | None = None,
+    progress: bool = True,
+    allow_pipes: bool = False,
 ) -> SpeechModel:
     """Train, or go on with a training that was interrupted.
 
@@ -316,6 +321,7 @@ def train(
         out: folder of this training; when it has a checkpoint of the same settings, training goes on.
         corpus: recordings already in memory, instead of `config.data`.
         progress: draw a live progress bar on stderr.
+        allow_pipes: as in `data.kaldi.read_directory`.
 
     Returns:
         The averaged model.
@@ -325,7 +331,7 @@ def train(
         InputError: if the data cannot be used.
     """
     if corpus is None:
-        corpus = _load_data(config)
+        corpus = _load_data(config, allow_pipes)
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, corpus)
     _resume(trainer, out)
@@ -347,7 +353,7 @@ def train(
     return trainer.shipped()
 
 
-def _load_data(config: TrainConfig) -> Corpus:
+def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
     data = config.data
     if data.labelled is None:
         raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the settings.")
@@ -357,6 +363,7 @@ def _load_data(config: TrainConfig) -> Corpus:
         Path(data.noise) if data.noise else None,
         data.held_out_speakers,
         config.model.fbank.sample_rate,
+        allow_pipes,
     )
 
 

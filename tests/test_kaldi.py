@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,27 @@ def refusal(folder: Path) -> str:
 
 
 # What is read
+
+
+def test_a_pipe_is_run_only_when_allowed_and_in_the_directory(tmp_path):
+    soundfile.write(tmp_path / "a b.wav", np.arange(100, dtype=np.int16), 8000)
+    write(tmp_path, wav_scp="u1 cat 'a b.wav' && touch run |\nu2 false |\n")
+    with pytest.raises(InputError, match="wav.scp:1: u1 is a pipe; pass --allow-pipes"):
+        read_directory(tmp_path)
+    first, second = read_directory(tmp_path, allow_pipes=True)
+    assert not (tmp_path / "run").exists()
+    recording = first.read()
+    assert (tmp_path / "run").exists()
+    assert recording.sample_rate == 8000
+    np.testing.assert_array_equal(recording.samples[0] * 32768, np.arange(100))
+    with pytest.raises(InputError, match="The pipe .*false.* failed"):
+        second.read()
+
+
+def test_a_pipe_that_says_why_is_quoted(tmp_path):
+    write(tmp_path, wav_scp="u1 echo 'no such disc' >&2; exit 3 |\n")
+    with pytest.raises(InputError, match="failed: no such disc"):
+        read_directory(tmp_path, allow_pipes=True)[0].read()
 
 
 def test_utterances_have_their_speakers_and_the_order_of_wav_scp(tmp_path):

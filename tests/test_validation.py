@@ -89,6 +89,12 @@ def test_a_fault_is_named_with_file_and_line_and_nothing_else_is(folder, name, t
     assert len(problems) <= len(parts)
 
 
+def test_an_allowed_pipe_is_no_problem_and_is_not_run(folder):
+    (folder / "wav.scp").write_text("u1 a.wav\nu2 touch run |\n")
+    assert list(validation.problems(folder, allow_pipes=True)) == []
+    assert not (folder / "run").exists()
+
+
 SEGMENTS = "s1 rec 0.0 0.7\ns2 rec 0.7 1.0\n"
 
 

@@ -60,6 +60,7 @@ def load_corpus(
     noise: Path | None,
     held_out_speakers: Iterable[str],
     sample_rate: int,
+    allow_pipes: bool = False,
 ) -> Corpus:
     """Read a whole corpus into memory, 115 MB an hour at 16 kHz.
 
@@ -70,6 +71,7 @@ def load_corpus(
             checksum of its name, is held out.
         held_out_speakers: speakers of `labelled` to keep for measuring.
         sample_rate: in Hz.
+        allow_pipes: as in `kaldi.read_directory`.
 
     Raises:
         InputError: if something cannot be read, or no training speech remains.
@@ -78,7 +80,7 @@ def load_corpus(
     train: list[Recording] = []
     more: list[Recording] = []
     dev: list[Recording] = []
-    for utterance in read_directory(labelled):
+    for utterance in read_directory(labelled, allow_pipes):
         recording = in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment)
         if utterance.speaker in held:
             dev.append(recording)

@@ -1,11 +1,15 @@
 """Kaldi data directories: wav.scp, segments, utt2spk and a phone alignment in CTM.
 
-Paths in wav.scp are relative to the directory that holds it. Pipes (entries that end in "|") are refused.
+Paths in wav.scp are relative to the directory that holds it. Pipes (entries that end in "|") are commands for
+the shell: they are refused unless allowed, and run in the directory, when their recording is read.
 """
 
 from __future__ import annotations
 
 import math
+import shlex
+import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,13 +49,13 @@ class Utterance:
 
     Attributes:
         name, speaker: as in utt2spk.
-        audio: the recording that it is, or is a segment of.
+        audio: the recording that it is, or is a segment of; a command that writes it, if it ends in "|".
         alignment: its phones, or None where the CTM does not have it.
         start, end: of the segment in the recording, in seconds; None is the recording's end.
     """
 
     name: str
-    audio: Path
+    audio: Path | str
     speaker: str
     alignment: Alignment | None
     start: float = 0.0
@@ -63,7 +67,7 @@ class Utterance:
         Raises:
             InputError: if the recording cannot be read, or ends before the segment starts.
         """
-        recording = read_audio(self.audio)
+        recording = _piped(self.audio) if isinstance(self.audio, str) else read_audio(self.audio)
         rate = recording.sample_rate
         end = None if self.end is None else round(self.end * rate)
         samples = recording.samples[:, round(self.start * rate) : end]
@@ -72,12 +76,13 @@ class Utterance:
         return replace(recording, samples=samples)
 
 
-def read_directory(directory: Path) -> list[Utterance]:
+def read_directory(directory: Path, allow_pipes: bool = False) -> list[Utterance]:
     """Read a data directory.
 
     Args:
         directory: has wav.scp, utt2spk, perhaps segments and, for labelled speech, ali.ctm (Kaldi's CTM
             with phones). Times of a segment's phones are those in the segment.
+        allow_pipes: take commands of wav.scp; whoever wrote it can then run anything on this machine.
 
     Raises:
         InputError: naming file and line, for anything missing or malformed.
@@ -85,7 +90,7 @@ def read_directory(directory: Path) -> list[Utterance]:
     speakers = {name: speaker for _, name, speaker in _pairs(directory / "utt2spk")}
     alignments = read_ctm(directory / "ali.ctm") if (directory / "ali.ctm").exists() else {}
     utterances = []
-    source, pieces = _pieces(directory)
+    source, pieces = _pieces(directory, allow_pipes)
     for number, name, file, start, end in pieces:
         if name not in speakers:
             raise InputError(f"{source}:{number}: {name} has no speaker; add it to utt2spk.")
@@ -93,30 +98,35 @@ def read_directory(directory: Path) -> list[Utterance]:
     return utterances
 
 
-Piece = tuple[int, str, Path, float, float | None]  # line, name, file, start and end in seconds
+Source = Path | str
+Piece = tuple[int, str, Source, float, float | None]  # line, name, source, start and end in seconds
 
 
-def _pieces(directory: Path) -> tuple[Path, Iterable[Piece]]:
+def _pieces(directory: Path, allow_pipes: bool) -> tuple[Path, Iterable[Piece]]:
     """The table that names the utterances, and what it says."""
-    recordings = _recordings(directory)
+    recordings = _recordings(directory, allow_pipes)
     segments = directory / "segments"
     if segments.exists():
         return segments, _segments(segments, recordings)
     return directory / "wav.scp", [(n, name, file, 0.0, None) for name, (n, file) in recordings.items()]
 
 
-def _recordings(directory: Path) -> dict[str, tuple[int, Path]]:
-    """Line and file of every recording of wav.scp."""
-    recordings = {}
+def _recordings(directory: Path, allow_pipes: bool) -> dict[str, tuple[int, Source]]:
+    """Line and source of every recording of wav.scp."""
+    recordings: dict[str, tuple[int, Source]] = {}
     path = directory / "wav.scp"
     for number, name, location in _pairs(path):
-        if location.endswith("|"):
-            raise InputError(f"{path}:{number}: {name} is a pipe; write the audio to a file first.")
-        recordings[name] = (number, directory / location)
+        if location.endswith("|") and not allow_pipes:
+            raise InputError(
+                f"{path}:{number}: {name} is a pipe; pass --allow-pipes if you trust its commands, "
+                "or write the audio to a file first."
+            )
+        command = f"cd {shlex.quote(str(directory.resolve()))} && {location}"
+        recordings[name] = (number, command if location.endswith("|") else directory / location)
     return recordings
 
 
-def _segments(path: Path, recordings: dict[str, tuple[int, Path]]) -> Iterator[Piece]:
+def _segments(path: Path, recordings: dict[str, tuple[int, Source]]) -> Iterator[Piece]:
     for number, name, rest in _pairs(path):
         try:
             recording, start, end = rest.split()
@@ -128,6 +138,18 @@ def _segments(path: Path, recordings: dict[str, tuple[int, Path]]) -> Iterator[P
         if not 0 <= edges[0] < edges[1] < math.inf:
             raise InputError(f"{path}:{number}: a segment from {start} to {end} s is reversed or empty.")
         yield number, name, recordings[recording][1], *edges
+
+
+def _piped(command: str) -> Audio:
+    """What a command writes, by way of a file, for the header of a pipe does not know its length."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "piped.wav"
+        with path.open("wb") as file:
+            finished = subprocess.run(command.rstrip("| "), shell=True, stdout=file, stderr=subprocess.PIPE)
+        if finished.returncode != 0:
+            said = finished.stderr.decode(errors="replace").strip().splitlines()
+            raise InputError(f"The pipe '{command}' failed: {said[-1] if said else finished.returncode}.")
+        return read_audio(path)
 
 
 def read_ctm(path: Path) -> dict[str, Alignment]:

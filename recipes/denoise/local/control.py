@@ -1,13 +1,13 @@
 """What following an energy costs, beside a network that predicts the gain directly.
 
 python recipes/denoise/local/control.py CONFIG --labelled DIR --unlabelled DIR --noise DIR --minutes 20 \
-    [energy | direct] [--pairs NOISY_FOLDER CLEAN_FOLDER]
+    [energy | steps | direct] [--pairs NOISY_FOLDER CLEAN_FOLDER]
 
-`energy` trains the configuration from random weights. `direct` trains, with the same data, losses on the
-gain, optimisers and time (or number of updates), one network of the same size that is run once and gives the
-movement of the frames itself: it classifies nothing, and has no energy. Prints the scores of each on held-out
-speakers and noises, and on the pairs. Run the two at the same time, on one core each (OMP_NUM_THREADS=1),
-so that they have the same machine.
+`energy` trains the configuration from random weights; `steps` its descent alone, without phones and the
+energy objective. `direct` trains, with the same data, losses on the gain, optimisers and time (or number of
+updates), one network of the same size that is run once and gives the movement of the frames itself: it
+classifies nothing, and has no energy. Prints the scores of each on held-out speakers and noises, and on the
+pairs. Run them at the same time, on one core each (OMP_NUM_THREADS=1), so that they have the same machine.
 """
 
 import argparse

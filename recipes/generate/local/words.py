@@ -3,7 +3,7 @@
 pip install pocketsphinx jiwer speechmos
 python recipes/generate/local/words.py MODEL CORPUS/train-clean-5 --speakers 19 7859 1867 3242 --count 50
 
-Sentences are those of the speakers named, of 4 to 14 words; the recogniser has its own acoustic and language
+Sentences are those of the speakers named, of 4 to 30 words; the recogniser has its own acoustic and language
 models. Rows: the recordings; the same by way of log-mel frames (`copy`); the text said by the model, with
 the phase of Griffin-Lim and with a pitch; and without steps along the energy, which shows what the starts do
 alone. The third column is the share of right words beside that of `copy`, the fourth the overall quality that
@@ -12,6 +12,7 @@ made audible by it (`vocoder.py`).
 """
 
 import argparse
+import time
 import warnings
 from pathlib import Path
 
@@ -53,15 +54,19 @@ def main() -> None:
     utterances = [
         u
         for u in read_directory(arguments.data)
-        if u.speaker in arguments.speakers and 4 <= len(texts[u.name].split()) <= 14
+        if u.speaker in arguments.speakers and 4 <= len(texts[u.name].split()) <= 30
     ]
     utterances = spread(utterances, arguments.count)
     spoken = [texts[u.name].strip() for u in utterances]
     heard: dict[str, list[str]] = {}
     quality: dict[str, list[float]] = {}
+    spent = seconds = 0.0
     for number, (utterance, text) in enumerate(zip(utterances, spoken, strict=True)):
         recording = real(utterance)
+        start = time.perf_counter()
         generated, frames = say(generator, text, number)
+        spent += time.perf_counter() - start
+        seconds += len(generated) / RATE
         sounds = {
             "recording": recording,
             "copy": copied(generator, recording),
@@ -77,7 +82,8 @@ def main() -> None:
             heard.setdefault(name, []).append(recognised(samples))
             quality.setdefault(name, []).append(dnsmos.run(samples.clip(-1, 1), RATE)["ovrl_mos"])
     right = {name: 1 - jiwer.wer(spoken, sentences) for name, sentences in heard.items()}
-    print(f"{len(spoken)} sentences, {sum(len(s.split()) for s in spoken)} words\n")
+    print(f"{len(spoken)} sentences, {sum(len(s.split()) for s in spoken)} words")
+    print(f"{spent / seconds:.2f} s of work for a second of generated audio\n")
     print("| input | word errors | share of copy's words | DNSMOS OVRL |\n|---|---|---|---|")
     for name, share in right.items():
         print(f"| {name} | {1 - share:.1%} | {share / right['copy']:.0%} | {np.mean(quality[name]):.2f} |")
