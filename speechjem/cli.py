@@ -438,13 +438,15 @@ def train_model(
     allow_pipes: AllowPipes = False,
 ) -> None:
     """Train a model, or go on with a training that was interrupted (same command)."""
+    from . import distributed
     from .settings import read_config, with_data
     from .train import train
 
     folder = out or Path("exp") / config.stem
     settings = with_data(read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise)
     train(settings, folder, allow_pipes=allow_pipes)
-    print(folder / "model")
+    if distributed.rank() == 0:
+        print(folder / "model")
 
 
 data = typer.Typer(help="Check and mend Kaldi data directories.", no_args_is_help=True)

@@ -6,6 +6,9 @@ An update draws a batch of clean and noisy excerpts and adds four losses, all on
 - the energy objective (ST-JEM by default) on short chunks of real frames against SGLD samples,
 - the spectral loss of the trained descent from the noisy to the clean frames,
 - a light squared error of every step's log-mel.
+
+Started by torchrun (`torchrun --nproc-per-node 4 -m speechjem train ...`), each process draws batches and
+runs SGLD chains of its own, and the gradients are averaged. Negatives are not shared among processes.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from . import checkpoint, evaluate
+from . import checkpoint, distributed, evaluate
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, Recording, load_corpus
 from .device import use_bfloat16
 from .errors import DivergenceError, ModelError, UsageError
@@ -78,7 +81,7 @@ class Trainer:
         self._measure_starts(corpus)
         self.optimisers = _optimisers(self.model, config)
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed + distributed.rank())
         shape = (config.energy.frames, fbank.bins)
         self.buffer = ReplayBuffer(
             len(config.model.phones), config.energy.slots, shape, standard_normal(shape), self.generator
@@ -119,12 +122,13 @@ class Trainer:
             DivergenceError: if a loss, a gradient or a logit leaves the healthy range.
         """
         self._set_learning_rate()
-        batch = self.batches.draw(self.update)
+        batch = self.batches.draw(self.update * distributed.world_size() + distributed.rank())
         with self._autocast():
             losses, metrics = self._losses(batch)
         loss = torch.stack(list(losses.values())).sum()
         self.model.zero_grad(set_to_none=True)
         loss.backward()
+        distributed.average_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         metrics |= {name: value.item() for name, value in losses.items()}
         metrics |= {"loss": loss.item(), "gradient_norm": norm.item()}
@@ -256,8 +260,10 @@ class Trainer:
 
     def _guard(self, metrics: dict[str, float]) -> None:
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if bad or metrics["max_logit"] > self.config.logit_limit:
+        if distributed.in_any(bool(bad) or metrics["max_logit"] > self.config.logit_limit):
             reason = f"{bad[0]} is not finite" if bad else f"max |logit| is {metrics['max_logit']:.0f}"
+            if not bad and metrics["max_logit"] <= self.config.logit_limit:
+                reason = "another process says why"
             raise DivergenceError(
                 f"Training diverged at update {self.update}: {reason}. The last good checkpoint is kept; "
                 "lower the learning rate or the SGLD step size, or use the objective st-jem."
@@ -271,35 +277,41 @@ class Trainer:
         return cast(SpeechModel, self.average.module).eval()
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole state, for an exact resume."""
+        """The whole state, for an exact resume; complete in the first process only."""
+        own = {"buffer": self.buffer.state_dict(), "adaptation": self.adaptation.state_dict()}
         return {
             "config": json.dumps(asdict(self.config)),
             "update": self.update,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "buffer": self.buffer.state_dict(),
-            "adaptation": self.adaptation.state_dict(),
+            "processes": distributed.gathered(own),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state.
 
         Raises:
-            UsageError: if the state belongs to another configuration.
+            UsageError: if the state belongs to another configuration, or to another number of processes.
         """
         if not isinstance(state, dict) or state.get("config") != json.dumps(asdict(self.config)):
             raise UsageError(
                 "The checkpoint belongs to another configuration; choose another output folder, "
                 "or train with the settings in its config.json."
             )
+        if len(state["processes"]) != distributed.world_size():
+            raise UsageError(
+                f"The checkpoint is one of {len(state['processes'])} processes, not of "
+                f"{distributed.world_size()}; go on with as many."
+            )
         self.update = state["update"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.buffer.load_state_dict(state["buffer"])
-        self.adaptation.load_state_dict(state["adaptation"])
+        own = state["processes"][distributed.rank()]
+        self.buffer.load_state_dict(own["buffer"])
+        self.adaptation.load_state_dict(own["adaptation"])
 
 
 def train(
@@ -333,11 +345,32 @@ def train(
     if corpus is None:
         corpus = _load_data(config, allow_pipes)
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, corpus)
-    _resume(trainer, out)
+    with distributed.together(), _stop_on_signal() as stop:
+        trainer = Trainer(config, corpus)
+        _resume(trainer, out)
+        follow = _follow(trainer, out, corpus, progress) if distributed.rank() == 0 else _alone(trainer)
+        for _ in follow:
+            if trainer.update % config.save_every == 0:
+                _save(trainer, out)
+            if distributed.in_any(bool(stop)):
+                break
+        _save(trainer, out)
+    return trainer.shipped()
+
+
+def _alone(trainer: Trainer) -> Iterator[None]:
+    """Make all updates, and yield after each."""
+    while trainer.update < trainer.config.updates:
+        trainer.step()
+        yield
+
+
+def _follow(trainer: Trainer, out: Path, corpus: Corpus, progress: bool) -> Iterator[None]:
+    """Make all updates, tell about them, and yield after each."""
+    config = trainer.config
     probe = evaluate.DenoiseProbe(corpus) if corpus.held_out and config.denoise > 0 else None
-    with TrainingLog(out, trainer.update, config.updates, progress) as log, _stop_on_signal() as stop:
-        while trainer.update < config.updates and not stop:
+    with TrainingLog(out, trainer.update, config.updates, progress) as log:
+        while trainer.update < config.updates:
             try:
                 metrics = trainer.step()
             except DivergenceError:
@@ -347,10 +380,7 @@ def train(
                 log.row(trainer.update, metrics)
             if trainer.update % config.validate_every == 0 and corpus.held_out:
                 log.row(trainer.update, _validate(trainer.shipped(), corpus, probe))
-            if trainer.update % config.save_every == 0:
-                _save(trainer, out)
-    _save(trainer, out)
-    return trainer.shipped()
+            yield
 
 
 def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
@@ -374,13 +404,17 @@ def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe |
 
 
 def _save(trainer: Trainer, out: Path) -> None:
-    checkpoint.replace_file(out / "checkpoint.pt", lambda path: torch.save(trainer.state_dict(), path))
-    checkpoint.save(trainer.shipped(), out / "model")
+    state = trainer.state_dict()  # which all processes make together
+    if distributed.rank() == 0:
+        checkpoint.replace_file(out / "checkpoint.pt", lambda path: torch.save(state, path))
+        checkpoint.save(trainer.shipped(), out / "model")
 
 
 def _resume(trainer: Trainer, out: Path) -> None:
     path = out / "checkpoint.pt"
     if not path.exists():
+        if distributed.rank() > 0:
+            return
         text = json.dumps(asdict(trainer.config), indent=2) + "\n"
         checkpoint.replace_file(out / "config.json", lambda path: path.write_text(text))
         return

@@ -8,7 +8,7 @@ import speechjem
 ROOT = Path(speechjem.__file__).parent
 FLOORS = [
     {"errors"},
-    {"phones", "device", "blocks", "rumble", "phase"},
+    {"phones", "device", "blocks", "rumble", "phase", "distributed"},
     {"audio", "fbank", "networks", "langevin", "jem", "bands", "starts", "text"},
     {"descent", "losses", "inversion", "metrics", "plot", "data.kaldi", "data.mixing", "pipes"},
     {"model", "data.degrade", "observation"},

@@ -1,0 +1,140 @@
+"""Training by two real processes (torchrun, gloo): the same as by one, and it outlives a killed process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_train import TINY, write_corpus
+
+from speechjem.data.dataset import Batch
+from speechjem.train import Trainer
+
+# No negatives, for each process draws its own, and no draws of chance in the descent.
+PLAIN = replace(TINY, energy=replace(TINY.energy, weight=0.0), unconditioned=0.0, batch=2)
+UPDATES = 3
+
+WORKER = """
+import pickle, sys, torch
+from speechjem import distributed
+from speechjem.train import Trainer
+torch.set_num_threads(1)
+config, corpus = pickle.load(open(sys.argv[1], "rb"))
+with distributed.together():
+    trainer = Trainer(config, corpus)
+    losses = [trainer.step()["loss"] for _ in range({updates})]
+    torch.save((losses, trainer.model.state_dict()), f"{{sys.argv[1]}}.{{distributed.rank()}}")
+"""
+
+
+def torchrun(*words: object, restarts: int = 0) -> list[str]:
+    """The command of two processes on this machine."""
+    options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
+    return [sys.executable, "-m", "torch.distributed.run", *options, *map(str, words)]
+
+
+@pytest.fixture(scope="module")
+def labelled(toy_corpus):
+    """All speech with labels: a mean over labelled frames is then one of equal batches."""
+    return replace(toy_corpus, unlabelled=[])
+
+
+@pytest.fixture(scope="module")
+def trained(labelled, tmp_path_factory) -> list[tuple[list[float], dict[str, torch.Tensor]]]:
+    """Losses and weights of both processes."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "worker.py").write_text(WORKER.format(updates=UPDATES))
+    with (folder / "job").open("wb") as file:
+        pickle.dump((PLAIN, labelled), file)
+    finished = subprocess.run(
+        torchrun(folder / "worker.py", folder / "job"), capture_output=True, text=True, timeout=200
+    )
+    assert finished.returncode == 0, finished.stderr
+    return [torch.load(folder / f"job.{rank}") for rank in range(2)]
+
+
+class Doubled:
+    """Batches that are two of the others side by side."""
+
+    def __init__(self, batches):
+        self.batches, self.length = batches, batches.length
+
+    def draw(self, number: int) -> Batch:
+        pair = [self.batches.draw(2 * number + k) for k in range(2)]
+        return Batch(*(torch.cat([getattr(b, part) for b in pair]) for part in ("clean", "noisy", "labels")))
+
+
+def test_two_processes_learn_what_one_learns_from_batches_of_double_size(labelled, trained):
+    (first_losses, first), (second_losses, second) = trained
+    alone = Trainer(PLAIN, labelled)
+    alone.batches = Doubled(alone.batches)
+    losses = [alone.step()["loss"] for _ in range(UPDATES)]
+    means = [(a + b) / 2 for a, b in zip(first_losses, second_losses, strict=True)]
+    assert means == pytest.approx(losses, rel=1e-3)
+    assert first_losses != second_losses  # each had a batch of its own
+    before = Trainer(PLAIN, labelled).model.state_dict()
+    for name, weights in alone.model.state_dict().items():
+        assert torch.equal(first[name], second[name])
+        moved = (weights - before[name]).abs().max()
+        torch.testing.assert_close(first[name], weights, rtol=0, atol=0.05 * moved.item() + 1e-6)
+
+
+def settings(folder: Path, toy_corpus, **changed: object) -> Path:
+    content = {
+        "model": {"network": {"channels": 16, "hidden": 16, "dilations": [1, 2]}, "descent": {"steps": 2}},
+        "data": {"labelled": str(write_corpus(folder, toy_corpus))},
+        "energy": {"frames": 16, "chunks": 4, "chains": 3, "slots": 4, "langevin": {"steps": 1}},
+        "batch": 2,
+        "seconds": 0.4,
+        "log_every": 1,
+    }
+    path = folder / "train.yaml"
+    path.write_text(json.dumps(content | changed))  # which is YAML as well
+    return path
+
+
+def workers() -> list[int]:
+    """Process numbers of the training that torchrun started."""
+    listed = subprocess.run(["pgrep", "-f", "-x", ".* -m speechjem train .*"], capture_output=True, text=True)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def test_a_killed_process_costs_the_updates_since_the_last_checkpoint_only(toy_corpus, tmp_path):
+    config = settings(tmp_path, toy_corpus, updates=100, save_every=20)
+    out = tmp_path / "out"
+    command = torchrun("-m", "speechjem", "train", config, "-o", out, restarts=1)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as job:
+        end = time.monotonic() + 120
+        while not (out / "checkpoint.pt").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        children = [
+            pid for pid in workers() if Path(f"/proc/{pid}/stat").read_text().split()[3] == str(job.pid)
+        ]
+        os.kill(children[-1], signal.SIGKILL)
+        printed, said = job.communicate(timeout=200)
+    assert job.returncode == 0, said
+    assert printed.splitlines() == [str(out / "model")]  # by one of them
+    updates = [json.loads(line)["update"] for line in (out / "train.jsonl").read_text().splitlines()]
+    assert updates == list(range(1, 101))
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert (state["update"], len(state["processes"])) == (100, 2)
+
+    alone = subprocess.run(
+        [sys.executable, "-m", "speechjem", "train", str(config), "-o", str(out)],
+        capture_output=True,
+        text=True,
+    )
+    assert alone.returncode == 2
+    assert "one of 2 processes, not of 1" in alone.stderr
