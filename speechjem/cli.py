@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from .audio import Source
     from .denoising import Denoiser
-    from .fbank import Fbank
     from .metrics import Score
 
 app = typer.Typer(
@@ -250,7 +249,7 @@ def generate(
     force: Force = False,
 ) -> None:
     """Make speech: SGLD from noise on the energy of the phones or words asked for."""
-    from . import audio
+    from . import audio, plot
     from .generation import Generator
 
     given = [value for value in (phoneme, phonemes, text) if value is not None]
@@ -266,8 +265,10 @@ def generate(
     targets = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(count)] if count > 1 else [out]
     for target in targets:
         audio.check_target(target, force)
-    if picture is not None and picture.exists() and not force:
-        raise InputError(f"{picture} exists; pass --force to overwrite it.")
+    if picture is not None:
+        plot.picture_format(picture)
+        if picture.exists() and not force:
+            raise InputError(f"{picture} exists; pass --force to overwrite it.")
     generator = Generator(
         str(model) if model else None, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
         temperature=temperature, like=audio.read(like) if like else None, pitch=pitch, device=device,
@@ -292,14 +293,9 @@ def generate(
         audio.write(target, waveform, generator.sample_rate, force=force)
         print(target)
     if picture is not None:
-        print(_draw_chain(picture, chain, generator.model.fbank))
-
-
-def _draw_chain(path: Path, chain: list[tuple[Tensor, Tensor]], fbank: Fbank) -> Path:
-    from . import plot
-
-    states = [fbank.denormalise(x).cpu().numpy() for x, _ in chain]
-    return plot.chain(states, [energy.item() for _, energy in chain], fbank.frame_seconds, path)
+        fbank = generator.model.fbank
+        states = [fbank.denormalise(x).cpu().numpy() for x, _ in chain]
+        print(plot.chain(states, [energy.item() for _, energy in chain], fbank.frame_seconds, picture))
 
 
 Edited = Annotated[

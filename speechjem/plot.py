@@ -314,13 +314,24 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write the figure to a temporary file beside `path`, then rename it into place."""
-    target = Path(path)
-    kind = target.suffix[1:].lower() or "png"
-    known = figure.canvas.get_supported_filetypes()
+def picture_format(path: str | os.PathLike[str]) -> str:
+    """The format that the ending of a picture's name gives, png where it has none.
+
+    Raises:
+        UsageError: If no picture can be written in it.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kind = Path(path).suffix[1:].lower() or "png"
+    known = FigureCanvasBase.get_supported_filetypes()
     if kind not in known:
         raise UsageError(f"Cannot write a picture as '.{kind}': use one of {', '.join(sorted(known))}.")
+    return kind
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write the figure to a temporary file beside `path`, then rename it into place."""
+    target, kind = Path(path), picture_format(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

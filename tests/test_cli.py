@@ -186,6 +186,9 @@ def test_generate_draws_its_chain_and_overwrites_no_picture(run):
     code, out, _ = run(*words)
     assert (code, out.split()) == (0, ["out.wav", "chain.png"])
     assert Path("chain.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = run("generate", "--phoneme", "iy", "--plot", "chain.doc", "-o", "other.wav")
+    assert code == 2
+    assert "Cannot write a picture as '.doc'" in err
     code, _, err = run(*words, "-o", "other.wav")
     assert code == 1
     assert "chain.png exists" in err
