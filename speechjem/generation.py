@@ -3,6 +3,7 @@
 One chain goes over all frames of a sequence, and every phone is drawn with its neighbours in the network's
 context: that is where coarticulation comes from. Chains start at the phones' Gaussians (`starts`) and are
 sampled with guidance: log p(y | x) beside the energy. E(x, y) alone wanders to frames that all classes like.
+What the inversion leaves between the harmonics and in the pauses, the same network denoises.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from . import audio, checkpoint, phones, text
+from .denoising import Denoiser
 from .device import choose_device
 from .errors import UsageError
 from .fbank import frames_for
@@ -70,6 +72,7 @@ class Generator:
         self.device = choose_device(device)
         self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
         self.sampler = with_given(self.model.config.generate, steps=steps, step_size=step_size, noise=noise)
+        self.denoiser = Denoiser(self.model, device=device) if self.model.config.denoise_generated else None
         self.guidance = self.model.config.guidance if guidance is None else guidance
         self.temperature = self.model.config.temperature if temperature is None else temperature
         self.like = None if like is None else Voice.of(like.samples, like.sample_rate, self.model)
@@ -222,6 +225,8 @@ class Generator:
         else:
             voiced = np.array([name in phones.VOICED for name in self.model.config.phones])[labels]
             waveform = source_filter(log_mel, self.model.fbank, voiced, self.pitch, seed)
+        if self.denoiser is not None:
+            waveform = self.denoiser(waveform, config.sample_rate)
         fade = min(len(waveform) // 2, round(FADE * config.sample_rate))
         ramp = np.linspace(0, 1, fade, dtype=np.float32)
         waveform[:fade] *= ramp

@@ -31,6 +31,7 @@ class ModelConfig:
         generate: sampler settings of generation.
         guidance: weight of log p(y | x) in generation (see `jem.JEM.gradient`).
         temperature: how far generation starts from the means of the phones (see `starts.Starts.draw`).
+        denoise_generated: whether what is generated is denoised, by the same network.
     """
 
     fbank: FbankConfig = field(default_factory=FbankConfig)
@@ -43,6 +44,7 @@ class ModelConfig:
     generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, step_size=0.2))
     guidance: float = 2.0
     temperature: float = 0.7
+    denoise_generated: bool = False
 
     def __post_init__(self) -> None:
         if (self.network.bins, self.network.classes) != (self.fbank.bins, len(self.phones)):
