@@ -66,7 +66,7 @@ def main() -> NoReturn:
         sys.exit(1)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:  # typer turns Ctrl-C into this
-            _complain("Interrupted; what was finished before is complete.")
+            _complain("Interrupted; what was finished is complete, a training goes on with the same command.")
         raise
     sys.exit(0)
 
@@ -460,7 +460,9 @@ def validate_data(directory: Directory, allow_pipes: AllowPipes = False) -> None
         _complain(problem)
     if problems:
         rest = f"{len(problems) - SHOWN} more problems; " if len(problems) > SHOWN else ""
-        raise InputError(f"{rest}{directory} is not valid; try 'speechjem data fix'.")
+        raise InputError(
+            f"{rest}{directory} is not valid. 'speechjem data fix' sorts it, and drops what a table lacks."
+        )
     print(f"{directory}: {validation.summary(directory)}")
 
 

@@ -326,7 +326,7 @@ def train(
 
     Writes to `out`: config.json, checkpoint.pt (the whole state), train.jsonl, TensorBoard events, and
     model/, the model folder with the averaged weights. SIGINT and SIGTERM end it after the current update
-    with the state saved.
+    with the state saved, by a KeyboardInterrupt, so that no script takes the model for a finished one.
 
     Args:
         config: settings; `config.data` says where the recordings are.
@@ -340,6 +340,7 @@ def train(
 
     Raises:
         DivergenceError: when training cannot go on; checkpoint.pt is the last good state.
+        KeyboardInterrupt: when a signal ended it early.
         InputError: if the data cannot be used.
     """
     if corpus is None:
@@ -355,6 +356,8 @@ def train(
             if distributed.in_any(bool(stop)):
                 break
         _save(trainer, out)
+    if trainer.update < config.updates:
+        raise KeyboardInterrupt
     return trainer.shipped()
 
 

@@ -370,7 +370,8 @@ def test_a_signal_ends_a_training_after_the_update_with_the_state_saved(toy_corp
     # One recording is taken an update, after 32 to measure the features.
     labelled = Alarm(toy_corpus.labelled, number, 32 + 8)
     corpus = replace(toy_corpus, labelled=labelled, unlabelled=[], held_out=[])
-    train.train(config, tmp_path, corpus=corpus, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(config, tmp_path, corpus=corpus, progress=False)
     assert state(tmp_path)["update"] == 8
     assert [row["update"] for row in rows(tmp_path)] == list(range(1, 9))
     assert signal.getsignal(number) == before
@@ -406,18 +407,13 @@ def test_a_process_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_pat
     }
     file, interrupted, whole = tmp_path / "train.yaml", tmp_path / "interrupted", tmp_path / "whole"
     file.write_text(yaml.safe_dump(content))
-    code = (
-        "import sys; from pathlib import Path; from speechjem import settings, train; "
-        "train.train(settings.read_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)"
-    )
-
-    process = subprocess.Popen([sys.executable, "-c", code, file, interrupted])
+    process = subprocess.Popen([sys.executable, "-m", "speechjem", "train", file, "-o", interrupted])
     deadline = time.monotonic() + 120
     log = interrupted / "train.jsonl"
     while not (log.exists() and log.read_bytes().count(b"\n") >= 30) and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    assert process.wait(120) == 0
+    assert process.wait(120) == 130
     stopped = state(interrupted)["update"]
     assert 30 <= stopped < 120
     assert [row["update"] for row in rows(interrupted)] == list(range(1, stopped + 1))
