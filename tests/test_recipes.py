@@ -74,7 +74,7 @@ def test_a_failing_stage_ends_the_recipe_and_shows_its_log(tiny, tmp_path):
     assert "Stage 3" not in finished.stdout
 
 
-@pytest.mark.parametrize("recipe", ["tiny", "mini_librispeech"])
+@pytest.mark.parametrize("recipe", ["tiny", "mini_librispeech", "timit"])
 @pytest.mark.parametrize("words", [("--stagge", 1), ("--stage",)])
 def test_a_wrong_option_shows_the_usage(recipe, words):
     finished = run(RECIPES / recipe / "run.sh", *words)
@@ -147,6 +147,56 @@ def test_librispeech_as_it_is_distributed_becomes_a_data_directory(tmp_path):
             ("26-495-0000", "26"),
         ]
     assert run(sys.executable, script, tmp_path / "nothing", tmp_path / "c").returncode == 2
+
+
+def test_timit_becomes_data_directories_of_its_hand_labels(tmp_path):
+    timit = tmp_path / "TIMIT"
+    for part, region, speaker in (
+        ("TRAIN", "DR1", "FCJF0"),
+        ("TEST", "DR4", "FJLM0"),
+        ("TEST", "DR4", "FADG0"),
+    ):
+        folder = timit / part / region / speaker
+        folder.mkdir(parents=True)
+        for sentence in ("SA1", "SX127"):
+            soundfile.write(folder / f"{sentence}.WAV", np.zeros(16000, np.int16), 16000, format="NIST")
+            (folder / f"{sentence}.PHN").write_text(
+                "0 2000 h#\n2000 3000 tcl\n3000 3500 t\n3500 6000 ix\n"
+                "6000 8000 axr\n8000 9000 q\n9000 16000 h#\n"
+            )
+    script = RECIPES / "timit" / "local" / "prepare.py"
+    finished = run(sys.executable, script, timit, tmp_path / "data")
+    assert finished.returncode == 0, finished.stderr
+    for part, name in (("train", "fcjf0-sx127"), ("core_test", "fjlm0-sx127")):
+        assert list(validation.problems(tmp_path / "data" / part)) == []
+        (utterance,) = read_directory(tmp_path / "data" / part)
+        assert (utterance.name, utterance.read().samples.shape) == (name, (1, 16000))
+        assert [phones.PHONES[k] for k in utterance.alignment.labels] == ["SIL", "T", "IH", "ER", "SIL"]
+        np.testing.assert_allclose(utterance.alignment.starts * 16000, [0, 3000, 3500, 6000, 8000], atol=1)
+        np.testing.assert_allclose(utterance.alignment.ends[-1] * 16000, 16000, atol=2)
+
+
+def test_every_label_of_timit_is_a_phone_of_ours_of_the_same_39_classes(monkeypatch):
+    monkeypatch.syspath_prepend(RECIPES / "timit" / "local")
+    import prepare
+
+    for label in phones.TIMIT61:
+        ours = prepare.TO_ARPABET.get(label) or phones.normalise(label)
+        expected = "sil" if label == "q" else phones.fold(label, 39)  # which the field leaves out
+        if label == "dx":
+            assert (ours, expected) == ("D", "dx")  # a flap is a class of its own there
+        else:
+            assert phones.fold(ours, 39) == expected
+
+
+def test_confusions_are_folded_by_class(monkeypatch):
+    monkeypatch.syspath_prepend(RECIPES / "steps")
+    import phone_accuracy
+
+    names = ["AA", "AO", "S"]
+    counts, classes = phone_accuracy.folded(np.array([[5, 2, 1], [3, 7, 0], [0, 1, 9]]), names, 39)
+    assert classes == ["aa", "s"]
+    assert counts.tolist() == [[17, 1], [1, 9]]
 
 
 def test_a_log_has_the_command_line_and_its_output(tmp_path):

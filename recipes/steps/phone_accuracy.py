@@ -8,7 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from speechjem import checkpoint, evaluate, plot
+import numpy as np
+
+from speechjem import checkpoint, evaluate, phones, plot
 from speechjem.data.dataset import in_memory
 from speechjem.data.kaldi import read_directory
 
@@ -20,6 +22,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("labelled", type=Path, help="Kaldi data directory with ali.ctm")
     parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--classes", type=int, choices=(39, 48), help="fold as TIMIT's labels are folded")
     parser.add_argument("--picture", type=Path, required=True)
     arguments = parser.parse_args()
 
@@ -30,12 +33,22 @@ def main() -> None:
         for u in read_directory(arguments.labelled)
         if u.speaker in arguments.speakers and u.alignment is not None
     ]
-    counts = evaluate.confusion(model, recordings)
-    plot.confusion(counts, model.config.phones, arguments.picture)
+    counts, names = evaluate.confusion(model, recordings), list(model.config.phones)
+    if arguments.classes:
+        counts, names = folded(counts, names, arguments.classes)
+    plot.confusion(counts, names, arguments.picture)
     frames = int(counts.sum())
     print(
         json.dumps({"utterances": len(recordings), "frames": frames, "accuracy": evaluate.accuracy(counts)})
     )
+
+
+def folded(counts: np.ndarray, names: list[str], classes: int) -> tuple[np.ndarray, list[str]]:
+    """Counts of the classes that phones fall into."""
+    of = [phones.fold(name, classes) for name in names]
+    kept = sorted({name for name in of if name is not None})
+    to = np.array([[name == one for one in kept] for name in of], int)
+    return to.T @ counts @ to, kept
 
 
 if __name__ == "__main__":
