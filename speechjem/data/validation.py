@@ -178,7 +178,7 @@ def _segments(table: list[Line], recordings: set[str], lengths: dict[str, float]
         if len(line.rest) != 3:
             yield line.says("expected 'utterance recording start end'.")
             continue
-        recording, (start, end) = line.rest[0], map(_number, ([line.rest[1]], [line.rest[2]]))
+        recording, start, end = line.rest[0], _number(line.rest[1:2]), _number(line.rest[2:3])
         if recording not in recordings:
             yield line.says(f"recording {recording} is not in wav.scp.")
         elif not 0 <= start < end:
