@@ -48,27 +48,30 @@ class Editor:
     def inpaint(self, samples: np.ndarray, sample_rate: int, start: float, end: float) -> np.ndarray:
         """Fill a gap, such as a lost packet, from what is around it; what was in it is not looked at.
 
+        A gap that reaches beyond the end of the recording makes it go on.
+
         Args:
             samples: float array, shape (samples,) or (channels, samples).
             sample_rate: in Hz.
             start, end: of the gap, in seconds.
 
         Returns:
-            float32, the same shape.
+            float32, the same shape, or longer by what lies beyond the end.
 
         Raises:
-            UsageError: if the gap is empty, longer than a second, or not inside the recording.
+            UsageError: if the gap is empty, longer than a second, or starts outside of the recording.
         """
         length = samples.shape[-1] / sample_rate
-        if not 0 <= start < end <= length:
+        if not (0 <= start < end and start <= length):
             raise UsageError(
                 f"There is no gap from {start:g} to {end:g} s in {length:g} s of audio; "
-                "it must start before it ends, and lie inside."
+                "it must start before it ends, and inside."
             )
         if end - start > LONGEST_GAP:
             raise UsageError(f"A gap of {end - start:g} s is too long; at most {LONGEST_GAP:g} s are filled.")
         gap = slice(round(start * sample_rate), round(end * sample_rate))
-        emptied = np.array(samples, np.float32)
+        beyond = max(0, gap.stop - samples.shape[-1])
+        emptied = np.pad(np.asarray(samples, np.float32), [(0, 0)] * (samples.ndim - 1) + [(0, beyond)])
         emptied[..., gap] = 0.0
 
         def fill(waveform: Tensor) -> Tensor:

@@ -416,7 +416,7 @@ def test_generate_refuses_wrong_usage(run, tmp_path, words, part):
     ("words", "code", "part"),
     [
         (("inpaint", "a.wav", "--from", "0.6", "--to", "0.5"), 2, "before it ends"),
-        (("inpaint", "a.wav", "--from", "0.6", "--to", "7"), 2, "inside"),
+        (("inpaint", "a.wav", "--from", "0.6", "--to", "7"), 2, "too long"),
         (("inpaint", "no.wav", "--from", "0", "--to", "1"), 1, "no.wav"),
         (("convert", "a.wav", "--from", "qq", "--to", "s"), 2, "AA AE AH"),
         (("convert", "a.wav", "--from", "zh", "--to", "s"), 1, "No ZH"),

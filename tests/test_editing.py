@@ -55,6 +55,19 @@ def test_gaps_at_the_ends_and_long_ones(editor, gap):
     assert np.abs(filled).max() <= 2 * np.abs(CLEAN).max()
 
 
+@pytest.mark.parametrize("start", [2.3, 2.35])
+def test_a_recording_goes_on_beyond_its_end(editor, start):
+    cut = CLEAN[: round(2.35 * RATE)]
+    longer = editor.inpaint(cut, RATE, start, 2.55)
+    assert longer.shape == (round(2.55 * RATE),)
+    assert (longer[: round(start * RATE)] == cut[: round(start * RATE)]).all()
+    before, after = (np.mean(longer[edges(e)] ** 2) for e in ((start - 0.05, start), (start, start + 0.05)))
+    assert abs(10 * np.log10(after / before)) < 10
+    # It is the sound before that goes on: silence does not.
+    quiet = editor.inpaint(0 * cut, RATE, start, 2.55)
+    assert np.mean(quiet[edges((start, 2.55))] ** 2) < 1e-3 * after
+
+
 def test_stereo_at_another_rate(editor):
     stereo = np.random.default_rng(0).standard_normal((2, 44100)).astype(np.float32) * 0.05
     filled = editor.inpaint(stereo, 44100, 0.4, 0.5)
@@ -91,8 +104,8 @@ def centroid(samples):
     [
         ((1.35, 1.2), "start before it ends"),
         ((1.0, 1.0), "start before it ends"),
-        ((-1.0, 0.5), "lie inside"),
-        ((3.5, 4.5), "lie inside"),
+        ((-1.0, 0.5), "and inside"),
+        ((4.1, 4.5), "and inside"),
         ((float("nan"), 1.0), "no gap"),
         ((1.0, 2.5), "too long"),
     ],
