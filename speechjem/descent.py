@@ -34,12 +34,12 @@ class Descent(nn.Module):
         super().__init__()
         self.config = config
         self.bins, self.fine = bins, fine
-        # Later steps start small: when training reaches them, they disturb little.
-        start = torch.full((config.steps, bins), 0.2)
-        start[0] = 1.0
+        # The gradient of an untrained energy is small, and a logarithm moves slowly: small sizes learn late.
+        start = torch.full((config.steps, bins), 2.0)
+        start[0] = 3.0
         self.log_size = nn.Parameter(start.log())
         if fine > 0:
-            self.log_fine_size = nn.Parameter(torch.full((config.steps, fine), 0.1).log())
+            self.log_fine_size = nn.Parameter(torch.full((config.steps, fine), 1.0).log())
 
     def check(self, count: int) -> None:
         """Raise UsageError unless that many steps were trained."""
