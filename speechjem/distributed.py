@@ -27,6 +27,7 @@ def together() -> Iterator[None]:
     dist.init_process_group("gloo", store=store, rank=number, world_size=count)
     try:
         yield
+        dist.barrier()  # nobody leaves while another still works: gloo's threads would end the process
     finally:
         dist.destroy_process_group()
 
