@@ -49,7 +49,7 @@ class Starts(nn.Module):
         """Set everything from real speech.
 
         The Gaussians are those of the middle halves of the longer phones, for what is short is reduced:
-        at least as long as the median, and `LONG`.
+        at least as long as the median, and `LONG`. Without any, they stay N(0, 1).
 
         Args:
             utterances: normalised frames, shape (frames, bins), and the phone of each, shape (frames,).
@@ -73,6 +73,11 @@ class Starts(nn.Module):
                 count[phone] += len(frames)
                 total[phone] += frames.sum(0)
                 square[phone] += frames.T @ frames
+        for phone, length in enumerate(median):
+            if length:
+                self.seconds[phone] = frame_seconds * length
+        if count.sum() < FEWEST:
+            return  # too little to tell: chains start from N(0, 1)
         rare = count < FEWEST
         for statistic in (count, total, square):
             statistic[rare] = statistic.sum(0)
@@ -81,9 +86,6 @@ class Starts(nn.Module):
         covariance += 1e-3 * torch.eye(bins)  # frames of silence may not vary at all
         self.mean.copy_(mean)
         self.factor.copy_(torch.linalg.cholesky(covariance))
-        for phone, length in enumerate(median):
-            if length:
-                self.seconds[phone] = frame_seconds * length
 
     def draw(
         self, labels: Tensor, count: int, generator: torch.Generator, temperature: float = 1.0

@@ -58,6 +58,16 @@ def test_short_phones_and_the_edges_of_long_ones_do_not_count():
     assert torch.equal(starts.mean[1], torch.ones(BINS))  # never long: all that is stands in for it
 
 
+@pytest.mark.parametrize("labels", [[], [0, 0, 1, 1] * 200])
+def test_speech_without_long_phones_leaves_standard_normal_starts(labels):
+    starts = Starts(2, BINS)
+    x = torch.randn(len(labels), BINS, generator=torch.Generator().manual_seed(0))
+    starts.measure([(x, torch.tensor(labels, dtype=torch.long))], frame_seconds=0.01)
+    assert torch.equal(starts.mean, torch.zeros(2, BINS))
+    assert torch.equal(starts.factor, torch.eye(BINS).repeat(2, 1, 1))
+    assert starts.seconds.tolist() == pytest.approx([0.02, 0.02] if labels else [0.1, 0.1])
+
+
 def test_without_temperature_a_path_goes_over_from_mean_to_mean(starts):
     labels = torch.tensor([0] * 20 + [1] * 20)
     path = starts.draw(labels, 2, torch.Generator().manual_seed(0), temperature=0.0)
