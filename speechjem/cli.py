@@ -455,20 +455,25 @@ def validate_data(directory: Directory, allow_pipes: AllowPipes = False) -> None
     """Name everything that is wrong with a data directory, with file and line."""
     from .data import validation
 
-    problems = list(validation.problems(directory, allow_pipes))
-    for problem in problems[:SHOWN]:
+    report = validation.inspect(directory, allow_pipes)
+    for problem in report.problems[:SHOWN]:
         _complain(problem)
-    if problems:
-        rest = f"{len(problems) - SHOWN} more problems; " if len(problems) > SHOWN else ""
+    if report.problems:
+        more = len(report.problems) - SHOWN
+        rest = f"{more} more problems; " if more > 0 else ""
         raise InputError(
             f"{rest}{directory} is not valid. 'speechjem data fix' sorts it, and drops what a table lacks."
         )
-    print(f"{directory}: {validation.summary(directory)}")
+    facts = f"{report.utterances} utterances, {report.speakers} speakers, {report.hours:.2f} hours"
+    print(f"{directory}: {facts}")
 
 
 @data.command("fix")
 def fix_data(directory: Directory) -> None:
-    """Sort the tables of a data directory, and leave out utterances that not all of them have."""
+    """Sort the tables of a data directory, and leave out utterances that not all of them have.
+
+    The tables as they were stay in its folder .backup.
+    """
     from .data import validation
 
     for name in validation.fix(directory):

@@ -110,7 +110,7 @@ def test_an_alignment_has_the_phones_of_the_text_and_its_silence_is_silent(spoke
     finished = run(sys.executable, RECIPES / "steps" / "align.py", spoken)
     assert finished.returncode == 0, finished.stderr
     assert "short cannot be aligned" in finished.stderr
-    assert list(validation.problems(spoken)) == []
+    assert validation.inspect(spoken).problems == []
     alignments = read_ctm(spoken / "ali.ctm")
     assert set(alignments) == {"austen"}
     alignment = alignments["austen"]
@@ -140,7 +140,7 @@ def test_librispeech_as_it_is_distributed_becomes_a_data_directory(tmp_path):
     assert run(sys.executable, script, tmp_path / "LibriSpeech", tmp_path / "a").returncode == 0
     assert run(sys.executable, script, tmp_path / "a", tmp_path / "b").returncode == 0
     for folder in (tmp_path / "a", tmp_path / "b"):
-        assert list(validation.problems(folder)) == []
+        assert validation.inspect(folder).problems == []
         utterances = read_directory(folder)
         assert [(u.name, u.speaker) for u in utterances[1:3]] == [
             ("19-198-0001", "19"),
@@ -168,7 +168,7 @@ def test_timit_becomes_data_directories_of_its_hand_labels(tmp_path):
     finished = run(sys.executable, script, timit, tmp_path / "data")
     assert finished.returncode == 0, finished.stderr
     for part, name in (("train", "fcjf0-sx127"), ("core_test", "fjlm0-sx127")):
-        assert list(validation.problems(tmp_path / "data" / part)) == []
+        assert validation.inspect(tmp_path / "data" / part).problems == []
         (utterance,) = read_directory(tmp_path / "data" / part)
         assert (utterance.name, utterance.read().samples.shape) == (name, (1, 16000))
         assert [phones.PHONES[k] for k in utterance.alignment.labels] == ["SIL", "T", "IH", "ER", "SIL"]

@@ -36,12 +36,14 @@ def folder(tmp_path: Path) -> Path:
 
 def found(folder: Path) -> list[str]:
     """The problems, without the folder's name."""
-    return [problem.replace(f"{folder}/", "") for problem in validation.problems(folder)]
+    return [problem.replace(f"{folder}/", "") for problem in validation.inspect(folder).problems]
 
 
 def test_a_directory_without_fault_has_no_problems(folder):
     assert found(folder) == []
-    assert validation.summary(folder) == "2 utterances, 2 speakers, 0.00 hours"
+    report = validation.inspect(folder)
+    assert (report.utterances, report.speakers) == (2, 2)
+    assert report.hours == pytest.approx(3 / 3600)
 
 
 def test_only_wav_scp_and_utt2spk_are_needed(folder):
@@ -51,7 +53,7 @@ def test_only_wav_scp_and_utt2spk_are_needed(folder):
     for name in ("wav.scp", "utt2spk"):
         (folder / name).rename(folder / "away")
         with pytest.raises(InputError, match=name):
-            list(validation.problems(folder))
+            validation.inspect(folder)
         (folder / "away").rename(folder / name)
 
 
@@ -91,7 +93,7 @@ def test_a_fault_is_named_with_file_and_line_and_nothing_else_is(folder, name, t
 
 def test_an_allowed_pipe_is_no_problem_and_is_not_run(folder):
     (folder / "wav.scp").write_text("u1 a.wav\nu2 touch run |\n")
-    assert list(validation.problems(folder, allow_pipes=True)) == []
+    assert validation.inspect(folder, allow_pipes=True).problems == []
     assert not (folder / "run").exists()
 
 
@@ -159,6 +161,13 @@ def test_what_is_fixed_is_valid_and_what_was_valid_stays(folder):
     before = {name: (folder / name).read_text() for name in FILES}
     assert validation.fix(folder) == []
     assert {name: (folder / name).read_text() for name in FILES} == before
+
+
+def test_the_tables_as_they_were_are_kept(folder):
+    (folder / "text").write_text("u2 NO\n")
+    validation.fix(folder)
+    kept = {name: (folder / ".backup" / name).read_text() for name in FILES}
+    assert kept == FILES | {"text": "u2 NO\n"}
 
 
 def test_utterances_that_a_table_lacks_are_left_out_everywhere(folder):

@@ -5,6 +5,7 @@ Kaldi's own tools (`utils/validate_data_dir.sh`, `utils/fix_data_dir.sh`) are th
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,36 +40,58 @@ class Line:
         return f"{self.path}:{self.number}: {problem}"
 
 
-def problems(directory: Path, allow_pipes: bool = False) -> Iterator[str]:
-    """Yield a sentence for everything that is wrong, with file and line.
+@dataclass(frozen=True)
+class Report:
+    """What was found in a data directory.
+
+    Attributes:
+        problems: a sentence for everything that is wrong, with file and line.
+        utterances, speakers: their numbers.
+        hours: length of the utterances whose recordings could be opened.
+    """
+
+    problems: list[str]
+    utterances: int
+    speakers: int
+    hours: float
+
+
+def inspect(directory: Path, allow_pipes: bool = False) -> Report:
+    """Look at a data directory.
 
     Args:
-        directory: a data directory: wav.scp and utt2spk, and where there are any text, spk2utt, segments
-            and ali.ctm. Recordings are opened, not decoded.
+        directory: has wav.scp and utt2spk, and where there are any text, spk2utt, segments and ali.ctm.
+            Recordings are opened, not decoded.
         allow_pipes: do not call a pipe in wav.scp a problem; it is not run.
 
     Raises:
         InputError: if a file cannot be read as text, or one that is needed is missing.
     """
     tables = _read(directory)
+    lengths: dict[str, float] = {}
+    unopened = [_open(line, lengths) for line in tables["wav.scp"] if not (allow_pipes and line.is_pipe)]
+    seconds = _durations(tables["segments"]) if "segments" in tables else lengths
+    utterances = {line.key for line in tables.get("segments", tables["wav.scp"])}
+    found = [problem for problem in unopened if problem]
+    found += _problems(tables, lengths, seconds, utterances)
+    speakers = {" ".join(line.rest) for line in tables["utt2spk"]}
+    return Report(found, len(utterances), len(speakers), sum(seconds.values()) / 3600)
+
+
+def _problems(
+    tables: dict[str, list[Line]], lengths: dict[str, float], seconds: dict[str, float], utterances: set[str]
+) -> Iterator[str]:
+    """All that is wrong with the tables; lengths are those of recordings, seconds those of utterances."""
     for name, table in tables.items():
         yield from _disorder(table, may_repeat=name == "ali.ctm")
         yield from _emptiness(table)
-    lengths: dict[str, float] = {}
-    for line in tables["wav.scp"]:
-        if not (allow_pipes and line.is_pipe):
-            problem = _open(line, lengths)
-            if problem:
-                yield problem
     if "segments" in tables:
         yield from _segments(tables["segments"], {line.key for line in tables["wav.scp"]}, lengths)
-    utterances = {line.key for line in tables.get("segments", tables["wav.scp"])}
     yield from _same_keys(tables, utterances)
     if "spk2utt" in tables:
         yield from _speakers(tables["spk2utt"], tables["utt2spk"])
     if "ali.ctm" in tables:
-        ends = _durations(tables["segments"]) if "segments" in tables else lengths
-        yield from _alignment(tables["ali.ctm"], utterances, ends)
+        yield from _alignment(tables["ali.ctm"], utterances, seconds)
 
 
 def fix(directory: Path) -> list[str]:
@@ -77,7 +100,7 @@ def fix(directory: Path) -> list[str]:
     spk2utt is written anew. Of a key that is there twice the first line stays. Recordings are not looked at.
 
     Args:
-        directory: as in `problems`. Its tables are written over.
+        directory: as in `inspect`. Its tables are written over; as they were, they stay in `.backup`.
 
     Returns:
         Names of the utterances left out, sorted.
@@ -86,6 +109,10 @@ def fix(directory: Path) -> list[str]:
         InputError: if a file cannot be read as text, or one that is needed is missing.
     """
     tables = _read(directory)
+    backup = directory / ".backup"
+    backup.mkdir(exist_ok=True)
+    for name in tables:
+        shutil.copy(directory / name, backup / name)
     first = {name: _first_of_each(table) for name, table in tables.items() if name != "ali.ctm"}
     sources = [first[name] for name in ("segments", "utt2spk", "text") if name in first]
     if "segments" not in first:
@@ -106,18 +133,6 @@ def fix(directory: Path) -> list[str]:
         aligned.sort(key=lambda line: (line.key, _number(line.rest[1:2])))
         _write(directory / "ali.ctm", [[line.key, *line.rest] for line in aligned])
     return sorted(everything - kept)
-
-
-def summary(directory: Path) -> str:
-    """One line about a valid directory: how many utterances, speakers and hours."""
-    tables = _read(directory)
-    lengths: dict[str, float] = {}
-    for line in tables["wav.scp"]:
-        _open(line, lengths)
-    seconds = _durations(tables["segments"]) if "segments" in tables else lengths
-    speakers = {" ".join(line.rest) for line in tables["utt2spk"]}
-    hours = sum(seconds.values()) / 3600
-    return f"{len(seconds)} utterances, {len(speakers)} speakers, {hours:.2f} hours"
 
 
 def _read(directory: Path) -> dict[str, list[Line]]:
