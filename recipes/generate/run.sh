@@ -14,16 +14,9 @@ set -euo pipefail
 
 stage=1
 stop_stage=6
-while [[ ${1:-} == --* ]]; do
-    case $1 in
-        --stage) stage=$2 ;;
-        --stop-stage) stop_stage=$2 ;;
-        *) sed -n '2,12p' "$0" >&2; exit 2 ;;
-    esac
-    shift 2
-done
+. "$(dirname "$0")/../utils/options.sh"
 if [ $# -ne 4 ]; then
-    sed -n '2,12p' "$0" >&2
+    _usage >&2
     exit 2
 fi
 model=$1 data=$2 clean=$3 out=$4
@@ -32,21 +25,21 @@ speakers="--speakers 19 7859 1867 3242" # held out in training
 vocoder=$out/vocoder.safetensors
 mkdir -p "$out"
 
-if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ] && [ ! -e "$vocoder" ]; then
+if runs 1 && [ ! -e "$vocoder" ]; then
     python "$local/train_vocoder.py" "$model" "$data" "$vocoder" $speakers
 fi
-if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+if runs 2; then
     python "$local/phone_scores.py" "$model" "$data" $speakers --confusion "$out/judge.png" | tee "$out/phones.md"
 fi
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+if runs 3; then
     python "$local/vowels.py" "$model" --labelled "$data" --chart "$out/vowels.png" | tee "$out/vowels.md"
 fi
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+if runs 4; then
     python "$local/words.py" "$model" "$data" $speakers --vocoder "$vocoder" | tee "$out/words.md"
 fi
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+if runs 5; then
     python "$local/inversion_scores.py" "$clean" --model "$model" --vocoder "$vocoder" | tee "$out/inversion.md"
 fi
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+if runs 6; then
     python "$local/gaps.py" "$model" "$clean" | tee "$out/gaps.md"
 fi

@@ -43,8 +43,6 @@ train=$data/train
 exp=$dir/exp/$conf
 held_out="19 7859 1867 3242" # as in conf
 
-runs() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
-
 if runs 0 && [ ! -e "$train/.done" ]; then
     if [ -z "$corpus" ]; then
         echo "Stage 0: downloading train-clean-5"

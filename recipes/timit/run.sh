@@ -29,8 +29,6 @@ cd "$(dirname "$0")"
 data=$dir/data
 exp=$dir/exp/timit
 
-runs() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
-
 if runs 0 && [ ! -e "$data/.done" ]; then
     echo "Stage 0: preparing"
     $train_cmd "$exp/log/prepare.log" python local/prepare.py "$corpus" "$data"

@@ -22,8 +22,6 @@ data=$dir/data
 exp=$dir/exp/tiny
 held_out="dot hal" # as in conf/tiny.yaml
 
-runs() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
-
 if runs 0 && [ ! -e "$data/.done" ]; then
     echo "Stage 0: speaking the corpus"
     $train_cmd "$exp/log/prepare.log" python local/prepare.py "$data/speech"

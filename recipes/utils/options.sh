@@ -18,3 +18,6 @@ while [[ ${1:-} == --* ]]; do
     printf -v "$_name" %s "$2"
     shift 2
 done
+
+# Whether a stage is among those asked for.
+runs() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
