@@ -65,9 +65,9 @@ class DenoiseProbe:
             self.pairs.append(mixing.mix(clean, noise, recording.rms, 5.0 * (number % 4), -26.0))
         self.sample_rate = rate
 
-    def scores(self, model: SpeechModel) -> dict[str, float]:
-        """Mean improvement of PESQ-WB, ESTOI and SI-SDR (dB) by the trained descent."""
-        denoiser = Denoiser(model, mode="descent", device="cpu")
+    def scores(self, model: SpeechModel, mode: str = "descent") -> dict[str, float]:
+        """Mean improvement of PESQ-WB, ESTOI and SI-SDR (dB) by a mode of the denoiser."""
+        denoiser = Denoiser(model, mode=mode, device="cpu")
         gains: dict[str, list[float]] = {"pesq_wb": [], "estoi": [], "si_sdr": []}
         for clean, noisy in self.pairs:
             before = metrics.score(clean, noisy, self.sample_rate)

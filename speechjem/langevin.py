@@ -157,7 +157,8 @@ class ReplayBuffer:
         classes: number of classes.
         slots: chains a class.
         shape: shape of one chain, (frames, bins) for speech.
-        start: draws new chains: a function of (count, generator) to a tensor (count, *shape).
+        start: draws a new chain for every class of a list: a function of (classes, generator) to a tensor of
+            shape (len(classes), *shape).
         generator: source of all randomness in the buffer.
     """
 
@@ -166,12 +167,13 @@ class ReplayBuffer:
         classes: int,
         slots: int,
         shape: tuple[int, ...],
-        start: Callable[[int, torch.Generator], Tensor],
+        start: Callable[[Tensor, torch.Generator], Tensor],
         generator: torch.Generator,
     ):
         self.start = start
         self.generator = generator
-        self.chains = start(classes * slots, generator).reshape(classes, slots, *shape)
+        labels = torch.arange(classes).repeat_interleave(slots)
+        self.chains = start(labels, generator).reshape(classes, slots, *shape)
 
     def draw(self, labels: Tensor, restart: float) -> tuple[Tensor, Tensor]:
         """Take one chain for every label; no slot is taken twice in one draw.
@@ -197,7 +199,7 @@ class ReplayBuffer:
             slots[wanted] = order[: len(wanted)]
         chains = self.chains[labels, slots].clone()
         renew = torch.rand(len(labels), generator=self.generator) < restart
-        chains[renew] = self.start(int(renew.sum()), self.generator)
+        chains[renew] = self.start(labels[renew], self.generator)
         return chains, slots
 
     def put(self, labels: Tensor, slots: Tensor, chains: Tensor) -> None:
@@ -214,6 +216,6 @@ class ReplayBuffer:
         self.generator.set_state(state["generator"])
 
 
-def standard_normal(shape: tuple[int, ...]) -> Callable[[int, torch.Generator], Tensor]:
+def standard_normal(shape: tuple[int, ...]) -> Callable[[Tensor, torch.Generator], Tensor]:
     """Start of chains from N(0, 1), for normalised frames."""
-    return lambda count, generator: torch.randn((count, *shape), generator=generator)
+    return lambda labels, generator: torch.randn((len(labels), *shape), generator=generator)

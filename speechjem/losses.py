@@ -67,8 +67,20 @@ def plain_jem(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
     return label_given_example(real, labels) - real.logsumexp(1).mean() + sampled.logsumexp(1).mean()
 
 
+def plain_jem_l2(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
+    """Plain JEM with a penalty of 0.1 E^2 on the energies (Du and Mordatch 2019, arXiv 1903.08689)."""
+    squares = real.logsumexp(1).square().mean() + sampled.logsumexp(1).square().mean()
+    return plain_jem(real, labels, sampled) + 0.1 * squares
+
+
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
-OBJECTIVES: dict[str, Objective] = {"st-jem": st_jem, "jem": plain_jem, "hdge": hdge, "joint": joint}
+OBJECTIVES: dict[str, Objective] = {
+    "st-jem": st_jem,
+    "jem": plain_jem,
+    "jem-l2": plain_jem_l2,
+    "hdge": hdge,
+    "joint": joint,
+}
 
 
 def denoising_score_matching(jem: JEM, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:

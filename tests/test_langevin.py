@@ -160,7 +160,7 @@ def test_what_is_put_is_drawn_again():
 
 
 def test_chains_restart_with_the_probability_asked_for():
-    replay = ReplayBuffer(1, 1000, (1,), lambda count, _: torch.zeros(count, 1), generator())
+    replay = ReplayBuffer(1, 1000, (1,), lambda labels, _: torch.zeros(len(labels), 1), generator())
     replay.put(torch.zeros(1000, dtype=torch.long), torch.arange(1000), torch.ones(1000, 1))
     labels = torch.zeros(1000, dtype=torch.long)
     shares = [(replay.draw(labels, p)[0] == 0).float().mean().item() for p in (0.0, 0.3, 1.0)]
