@@ -43,6 +43,17 @@ def example_given_label(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor
     return (normaliser[labels] - real.gather(1, labels[:, None])[:, 0]).mean()
 
 
+def example(real: Tensor, sampled: Tensor) -> Tensor:
+    """Extension, for examples without labels: L_x|y with -E(x), the logsumexp over the classes, as the logit.
+
+    Args:
+        real: logits of the unlabelled examples, shape (n, classes).
+        sampled: logits of the SGLD samples, shape (m, classes).
+    """
+    no_label = torch.zeros(len(real), dtype=torch.long, device=real.device)
+    return example_given_label(real.logsumexp(1, keepdim=True), no_label, sampled.logsumexp(1, keepdim=True))
+
+
 def st_jem(real: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
     """ST-JEM: L_y|x + L_x|y.
 

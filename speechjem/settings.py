@@ -40,6 +40,7 @@ class EnergyConfig:
     Attributes:
         objective: one of `losses.OBJECTIVES`.
         weight: of the objective in the sum of losses; 0 leaves it and its sampling out.
+        unlabelled: weight, within the objective, of `losses.example` on excerpts without labels.
         frames: length of a chain and of a chunk of real frames.
         stride: every so many frames of a chunk are examples of the batch.
         chunks: chunks of real frames an update.
@@ -53,6 +54,7 @@ class EnergyConfig:
 
     objective: str = "st-jem"
     weight: float = 1.0
+    unlabelled: float = 0.0
     frames: int = 32
     stride: int = 4
     chunks: int = 16

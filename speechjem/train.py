@@ -41,6 +41,7 @@ from .losses import (
     PesqDistance,
     denoising_score_matching,
     envelope_decorrelation,
+    example,
     spectral_distance,
     third_octaves,
 )
@@ -162,24 +163,27 @@ class Trainer:
     def _energy_loss(self, x: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
         """The energy objective on chunks of real frames and on samples of the same length."""
         energy = self.config.energy
-        chunks, chunk_labels = self._chunks(x, labels)
+        place = self._chunks((labels != UNLABELLED).all(1), x.shape[1])
+        chunks, chunk_labels = x[place], labels[place]
         sampled = self._sample(chunk_labels)
         stride = slice(energy.stride // 2, None, energy.stride)
         logits = self.model.jem.logits(torch.cat([chunks, sampled]))[:, stride]
         real, fake = logits[: len(chunks)].flatten(0, 1), logits[len(chunks) :].flatten(0, 1)
         loss = OBJECTIVES[energy.objective](real, chunk_labels[:, stride].flatten(), fake)
+        unlabelled = (labels == UNLABELLED).all(1)
+        if energy.unlabelled > 0 and unlabelled.any():
+            more = self.model.jem.logits(x[self._chunks(unlabelled, x.shape[1])])[:, stride]
+            loss = loss + energy.unlabelled * example(more.flatten(0, 1), fake)
         gap = (real.logsumexp(-1).mean() - fake.logsumexp(-1).mean()).item()
         return loss, {"energy_gap": gap, "max_logit_energy": logits.abs().max().item()}
 
-    def _chunks(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Random short pieces of the labelled excerpts."""
+    def _chunks(self, chosen: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """Where random short pieces of the chosen excerpts are: excerpts (chunks, 1), frames (chunks, length)."""
         energy = self.config.energy
-        rows = (labels != UNLABELLED).all(1).nonzero()[:, 0]
+        rows = chosen.nonzero()[:, 0]
         rows = rows[torch.randint(len(rows), (energy.chunks,), generator=self.generator)]
-        last = x.shape[1] - energy.frames
-        starts = torch.randint(last + 1, (energy.chunks, 1), generator=self.generator)
-        places = starts + torch.arange(energy.frames)
-        return x[rows[:, None], places], labels[rows[:, None], places]
+        starts = torch.randint(frames - energy.frames + 1, (energy.chunks, 1), generator=self.generator)
+        return rows[:, None], starts + torch.arange(energy.frames)
 
     def _sample(self, real_labels: Tensor) -> Tensor:
         """SGLD negatives of classes drawn from the real labels, from and back to the replay buffer."""

@@ -46,6 +46,12 @@ def test_objective_by_hand(name, value):
     assert losses.OBJECTIVES[name](REAL, LABELS, SAMPLED).item() == pytest.approx(value)
 
 
+def test_unlabelled_examples_by_hand():
+    real, sampled = (torch.tensor([[log(2), 0.0], [0.0, 0.0]]).double(), torch.tensor([[log(5), 0.0]]).double())
+    # Their exp(-E) are 3, 2 and 6.
+    assert losses.example(real, sampled).item() == pytest.approx(-(log(3 / 11) + log(2 / 11)) / 2)
+
+
 def random_logits(examples, classes=4, seed=0):
     logits = torch.randn(
         examples, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)

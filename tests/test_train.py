@@ -23,7 +23,7 @@ import yaml
 from test_checkpoint import Trap
 
 from speechjem import Denoiser, checkpoint, evaluate, phones, settings, train
-from speechjem.data.dataset import Augmentation
+from speechjem.data.dataset import UNLABELLED, Augmentation
 from speechjem.descent import DescentConfig
 from speechjem.errors import DivergenceError, InputError, ModelError, UsageError
 from speechjem.langevin import LangevinConfig
@@ -151,6 +151,18 @@ def test_with_the_energy_objective_the_chains_go_on(toy_corpus):
     trainer.step()
     moved = (trainer.buffer.chains != chains).flatten(2).any(2).sum()
     assert moved == QUICK.energy.chains
+
+
+def test_excerpts_without_labels_count_when_asked_for(toy_corpus):
+    """The weights start near zero: every example of the batch, real or sampled, has about the same energy."""
+    losses = []
+    for weight in (0.0, 2.0):
+        trainer = Trainer(with_energy(replace(QUICK, batch=16), unlabelled=weight), toy_corpus)
+        assert (trainer.batches.draw(0).labels == UNLABELLED).all(1).any()
+        losses.append(trainer.step()["loss_energy"])
+    energy = QUICK.energy
+    examples = (energy.chunks + energy.chains) * energy.frames // energy.stride
+    assert losses[1] - losses[0] == pytest.approx(2 * math.log(examples), rel=0.05)
 
 
 def test_without_denoising_the_step_sizes_stay(toy_corpus):
