@@ -32,6 +32,20 @@ def accuracy(counts: np.ndarray) -> float:
     return float(np.trace(counts) / counts.sum())
 
 
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error (Naeini et al., AAAI 2015).
+
+    The distance of mean confidence and accuracy in bins of confidence, weighted by their sizes.
+
+    Args:
+        confidence: largest posterior of every example, shape (n,).
+        right: whether its class is right, shape (n,).
+        bins: number of bins of equal width.
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return float(np.abs(np.bincount(place, confidence - right)).sum() / len(right))
+
+
 @torch.no_grad()
 def log_posterior(model: SpeechModel, samples: np.ndarray) -> np.ndarray:
     """log p(phone | frame) of a waveform at the model's rate, shape (frames, phones)."""

@@ -128,3 +128,17 @@ def test_gains_are_the_mean_difference_to_the_noisy_speech(model, toy_corpus):
     )
     assert abs(expected) > 0.001
     assert probe.scores(model)["si_sdr_gain"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_calibration_error_is_the_distance_of_confidence_and_accuracy():
+    confidence = np.array([0.9, 0.9, 0.9, 0.9, 0.55, 0.55])
+    right = np.array([True, True, True, False, True, False])
+    # Two bins: four examples, 0.9 against 0.75, and two, 0.55 against 0.5.
+    assert evaluate.calibration_error(confidence, right) == pytest.approx((4 * 0.15 + 2 * 0.05) / 6)
+    assert evaluate.calibration_error(np.ones(3), np.array([True, True, True])) == 0
+
+
+def test_drawn_from_its_own_posterior_a_class_is_calibrated():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.1, 1.0, 200_000)
+    assert evaluate.calibration_error(confidence, rng.random(200_000) < confidence) < 0.01

@@ -47,7 +47,10 @@ def test_objective_by_hand(name, value):
 
 
 def test_unlabelled_examples_by_hand():
-    real, sampled = (torch.tensor([[log(2), 0.0], [0.0, 0.0]]).double(), torch.tensor([[log(5), 0.0]]).double())
+    real, sampled = (
+        torch.tensor([[log(2), 0.0], [0.0, 0.0]]).double(),
+        torch.tensor([[log(5), 0.0]]).double(),
+    )
     # Their exp(-E) are 3, 2 and 6.
     assert losses.example(real, sampled).item() == pytest.approx(-(log(3 / 11) + log(2 / 11)) / 2)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from speechjem import phones
 from speechjem.data import validation
@@ -197,6 +198,26 @@ def test_confusions_are_folded_by_class(monkeypatch):
     counts, classes = phone_accuracy.folded(np.array([[5, 2, 1], [3, 7, 0], [0, 1, 9]]), names, 39)
     assert classes == ["aa", "s"]
     assert counts.tolist() == [[17, 1], [1, 9]]
+
+
+def test_the_temperature_is_the_one_that_the_logits_were_divided_by(monkeypatch):
+    monkeypatch.syspath_prepend(RECIPES / "energy" / "local")
+    import calibration
+
+    logits = 2 * torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.distributions.Categorical(logits=logits).sample()
+    assert calibration.fitted_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
+
+
+def test_most_recordings_lose_their_labels_and_none_is_lost(monkeypatch, toy_corpus):
+    monkeypatch.syspath_prepend(RECIPES / "energy" / "local")
+    import semi_supervised
+
+    fewer = semi_supervised.with_fewer_labels(toy_corpus, 0.25)
+    assert len(fewer.labelled) == len(toy_corpus.labelled) // 4
+    assert all(recording.alignment is None for recording in fewer.unlabelled)
+    names = {r.name for r in (*toy_corpus.labelled, *toy_corpus.unlabelled)}
+    assert {r.name for r in (*fewer.labelled, *fewer.unlabelled)} == names
 
 
 def test_a_log_has_the_command_line_and_its_output(tmp_path):

@@ -207,7 +207,7 @@ def run(
 
 
 def frames(model: SpeechModel, recordings: Iterable[Recording]) -> dict[str, float]:
-    """Accuracy, and expected calibration error (Naeini et al. 2015), of frames."""
+    """Accuracy and calibration error of frames."""
     confident, right = [], []
     for recording in recordings:
         if recording.alignment is None:
@@ -218,15 +218,8 @@ def frames(model: SpeechModel, recordings: Iterable[Recording]) -> dict[str, flo
         right.append(posterior.argmax(1) == recording.alignment.at(times))
     return {
         "accuracy": float(np.mean(np.concatenate(right))),
-        "ece": ece(*map(np.concatenate, (confident, right))),
+        "ece": evaluate.calibration_error(*map(np.concatenate, (confident, right))),
     }
-
-
-def ece(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Mean distance of confidence and accuracy, over bins of confidence, weighted by their sizes."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs((confidence - right)[place == k].sum()) for k in range(bins)]
-    return float(np.sum(gaps) / len(right))
 
 
 COLUMNS = {

@@ -82,7 +82,7 @@ class Synthesiser:
         folder = str(espeakng_loader.get_data_path()).encode()
         self.rate = self.library.espeak_Initialize(SYNCHRONOUS, 0, folder, PHONEME_EVENTS_IN_IPA)
 
-    def __call__(self, text: str, variant: str, speed: int, pitch: int) -> tuple[np.ndarray, list]:
+    def __call__(self, text: str, voice: str, speed: int, pitch: int) -> tuple[np.ndarray, list]:
         """Samples at `self.rate`, and (seconds, IPA) of every phone's start."""
         pieces, events = [], []
 
@@ -99,7 +99,7 @@ class Synthesiser:
             return 0
 
         self.library.espeak_SetSynthCallback(receive)
-        self.library.espeak_SetVoiceByName(f"en-us+{variant}".encode())
+        self.library.espeak_SetVoiceByName(voice.encode())
         self.library.espeak_SetParameter(RATE_PARAMETER, speed, 0)
         self.library.espeak_SetParameter(PITCH_PARAMETER, pitch, 0)
         encoded = text.encode() + b"\0"
@@ -132,7 +132,7 @@ def main() -> None:
     for speaker, variant, speed, pitch in VOICES:
         for number, sentence in enumerate(SENTENCES):
             name = f"{speaker}-{number:02d}"
-            spoken, events = speak(sentence, variant, speed, pitch)
+            spoken, events = speak(sentence, f"en-us+{variant}", speed, pitch)
             samples = audio.resample(spoken, speak.rate, RATE)
             soundfile.write(out / "audio" / f"{name}.wav", samples, RATE)
             tables["wav.scp"].append(f"{name} audio/{name}.wav")
