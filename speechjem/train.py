@@ -178,7 +178,7 @@ class Trainer:
         return loss, {"energy_gap": gap, "max_logit_energy": logits.abs().max().item()}
 
     def _chunks(self, chosen: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        """Random short pieces of the chosen excerpts: rows, shape (chunks, 1), and frames, (chunks, length)."""
+        """Random short pieces of chosen excerpts: rows, shape (chunks, 1), and frames, (chunks, length)."""
         energy = self.config.energy
         rows = chosen.nonzero()[:, 0]
         rows = rows[torch.randint(len(rows), (energy.chunks,), generator=self.generator)]
