@@ -78,6 +78,7 @@ class AudioFile:
         path: where it is.
         sample_rate: in Hz.
         channels: their number.
+        frames: samples of each channel, as the header promises.
         format, subtype: as in `Audio`.
         raw: whether it has no header, but samples only.
     """
@@ -85,6 +86,7 @@ class AudioFile:
     path: Path
     sample_rate: int
     channels: int
+    frames: int
     format: str
     subtype: str
     raw: bool = False
@@ -122,7 +124,13 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
     path = Path(path)
     with _opened(path, raw_rate) as file:
         return AudioFile(
-            path, file.samplerate, file.channels, file.format, file.subtype, raw_rate is not None
+            path,
+            file.samplerate,
+            file.channels,
+            file.frames,
+            file.format,
+            file.subtype,
+            raw_rate is not None,
         )
 
 

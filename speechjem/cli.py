@@ -445,7 +445,7 @@ def train_model(
         print(folder / "model")
 
 
-data = typer.Typer(help="Check and mend Kaldi data directories.", no_args_is_help=True)
+data = typer.Typer(help="Check, mend, split and convert Kaldi data directories.", no_args_is_help=True)
 app.add_typer(data, name="data")
 Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp and utt2spk.")]
 
@@ -481,6 +481,81 @@ def fix_data(directory: Directory) -> None:
     print(directory)
 
 
+@data.command("split")
+def split_data(
+    directory: Directory,
+    out: Annotated[Path, typer.Argument(help="Folder of the parts.")],
+    parts: Annotated[
+        list[str], typer.Argument(help="Names and shares, as train=0.9 dev=0.1; or a number of equal parts.")
+    ],
+    per_utt: Annotated[bool, typer.Option("--per-utt", help="Let a speaker be in several parts.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Write parts of a data directory, each a data directory; no speaker is in two of them."""
+    from .data import split
+
+    done = split.split(directory, out, split.parse_parts(parts), seed, per_utt)
+    for name in done.unknown:
+        _complain(f"{directory / name} is not split: it is no table that is known.")
+    if done.left_out:
+        _complain(f"{done.left_out} utterances are in no part, for the shares add up to less than 1.")
+    for name, (utterances, speakers) in done.parts.items():
+        print(f"{out / name}: {utterances} utterances, {speakers} speakers")
+
+
+@data.command("import-ctm")
+def import_ctm(
+    ctm_file: Annotated[Path, typer.Argument(metavar="FILE", help="CTM of utterances or of recordings.")],
+    directory: Directory,
+    phone_map: Annotated[
+        Path | None,
+        typer.Option("--map", help="Table 'PHONE OURS', for phones that are spelt in another way."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Make the phone alignment, ali.ctm, from a CTM of another tool."""
+    from .data import ctm
+
+    target = _alignment_target(directory, force)
+    for notice in ctm.import_alignment(directory, ctm_file, phone_map):
+        _complain(notice)
+    print(target)
+
+
+@data.command("from-lhotse")
+def from_lhotse(
+    recordings: Annotated[Path, typer.Argument(help="Manifest of recordings.")],
+    supervisions: Annotated[Path, typer.Argument(help="Manifest of supervisions.")],
+    directory: Annotated[Path, typer.Argument(help="Data directory to make.")],
+    alignment: Annotated[str, typer.Option(help="Type of the alignments that have the phones.")] = "phone",
+) -> None:
+    """Make a data directory of lhotse's manifests, with the phone alignments of supervisions."""
+    from .data import lhotse
+
+    for name in lhotse.import_manifests(*lhotse.load(recordings, supervisions), directory, alignment):
+        _complain(f"Recording {name} has no supervision, and is left out.")
+    print(directory)
+
+
+@data.command("to-lhotse")
+def to_lhotse(
+    directory: Directory,
+    folder: Annotated[Path, typer.Argument(help="Folder of the manifests.")],
+    allow_pipes: AllowPipes = False,
+    force: Force = False,
+) -> None:
+    """Make lhotse's manifests, recordings.jsonl.gz and supervisions.jsonl.gz, of a data directory."""
+    from .data import lhotse
+
+    targets = [folder / name for name in lhotse.MANIFESTS]
+    for target in targets:
+        if target.exists() and not force:
+            raise InputError(f"{target} exists; pass --force to overwrite it.")
+    lhotse.save(folder, *lhotse.export_manifests(directory, allow_pipes))
+    for target in targets:
+        print(target)
+
+
 @data.command("import-textgrid")
 def import_textgrid(
     directory: Directory,
@@ -491,12 +566,17 @@ def import_textgrid(
     """Make the phone alignment, ali.ctm, from Praat's TextGrids."""
     from .data import textgrid
 
-    target = directory / "ali.ctm"
-    if target.exists() and not force:
-        raise InputError(f"{target} exists; pass --force to overwrite it.")
+    target = _alignment_target(directory, force)
     for name in textgrid.import_alignment(directory, folder, tier):
         _complain(f"{name} has no TextGrid, and stays without an alignment.")
     print(target)
+
+
+def _alignment_target(directory: Path, force: bool) -> Path:
+    target = directory / "ali.ctm"
+    if target.exists() and not force:
+        raise InputError(f"{target} exists; pass --force to overwrite it.")
+    return target
 
 
 @app.command()

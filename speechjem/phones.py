@@ -83,28 +83,39 @@ _TO_39 = {
     **dict.fromkeys(("cl", "vcl", "epi"), "sil"),
     **{"ix": "ih", "ax": "ah", "ao": "aa", "el": "l", "en": "n", "zh": "sh"},
 }
+# What other sets have beside these: pauses, closures, noises and the glottal stop; allophones.
+_OTHERS = {
+    **dict.fromkeys("PAU SP SPN NSN <EPS> H# EPI CL VCL PCL TCL KCL BCL DCL GCL Q".split(), SILENCE),
+    **{"IX": "IH", "AX": "AH", "AX-H": "AH", "AXR": "ER", "UX": "UW", "HV": "HH", "DX": "D", "NX": "N"},
+    **{"EL": "L", "EM": "M", "EN": "N", "ENG": "NG"},
+}
+_POSITIONS = ("_B", "_I", "_E", "_S")  # in the word, as Kaldi marks them
 
 
 def normalise(name: str) -> str:
     """The ARPAbet name of a phone spelt in any letter case, with a stress digit, or in IPA.
 
+    Kaldi's marks of the position in a word are taken off. Of TIMIT's labels, allophones become their phone;
+    closures and the glottal stop become silence, as do the pauses and noises of several aligners.
+
     Args:
-        name: for instance ``aa``, ``AA1`` or ``ɑ``; ``pau`` and ``sp`` are read as ``SIL``.
+        name: for instance ``aa``, ``AA1``, ``AA1_B`` or ``ɑ``; ``pau`` and ``SPN_S`` are read as ``SIL``.
 
     Raises:
         UsageError: if there is no such phone; the message lists the names.
 
-    >>> normalise("aa1"), normalise("ʃ"), normalise("sil")
-    ('AA', 'SH', 'SIL')
+    >>> normalise("aa1_B"), normalise("ʃ"), normalise("axr"), normalise("sil")
+    ('AA', 'SH', 'ER', 'SIL')
     """
     spelt = name.strip()
     if spelt in _BY_IPA:
         return _BY_IPA[spelt]
     upper = spelt.upper()
-    if upper in ("PAU", "SP", "SPN", "<EPS>"):
-        return SILENCE
-    if upper not in PHONES and upper[-1:] in ("0", "1", "2"):
+    if upper.endswith(_POSITIONS):
+        upper = upper[:-2]
+    if upper[-1:] in ("0", "1", "2"):
         upper = upper[:-1]
+    upper = _OTHERS.get(upper, upper)
     if upper not in PHONES:
         raise UsageError(f"There is no phone {name!r}; choose from: {' '.join(PHONES)}.")
     return upper

@@ -86,7 +86,24 @@ def test_pauses_of_other_tools_are_silence(name: str) -> None:
     assert phones.normalise(name) == "SIL"
 
 
-@pytest.mark.parametrize("name", ["XX", "", "1", "A", "AAA", "AA11", "hello", "é"])
+@pytest.mark.parametrize("position", ["_B", "_I", "_E", "_S"])
+@pytest.mark.parametrize(("name", "phone"), [("AH0", "AH"), ("b", "B"), ("S", "S"), ("SPN", "SIL")])
+def test_a_position_in_the_word_is_dropped(name: str, phone: str, position: str) -> None:
+    assert phones.normalise(name + position) == phone
+
+
+@pytest.mark.parametrize("label", TIMIT_LABELS)
+def test_every_label_of_timit_is_a_phone_of_ours_of_the_same_39_classes(label: str) -> None:
+    ours, expected = phones.normalise(label), phones.fold(label, 39)
+    if label == "q":
+        assert (ours, expected) == ("SIL", None)  # which the field leaves out
+    elif label == "dx":
+        assert (ours, expected) == ("D", "dx")  # a flap is a class of its own there
+    else:
+        assert phones.fold(ours, 39) == expected
+
+
+@pytest.mark.parametrize("name", ["XX", "", "1", "_B", "AH_X", "A", "AAA", "AA11", "hello", "é"])
 def test_the_error_for_an_unknown_phone_quotes_it_and_lists_all_names(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         phones.normalise(name)

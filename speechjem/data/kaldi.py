@@ -7,10 +7,11 @@ the shell: they are refused unless allowed, and run in the directory, when their
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 from .. import phones
 from ..audio import Audio
 from ..audio import read as read_audio
+from ..checkpoint import replace_file
 from ..errors import InputError, UsageError
 
 
@@ -49,12 +51,14 @@ class Utterance:
 
     Attributes:
         name, speaker: as in utt2spk.
-        audio: the recording that it is, or is a segment of; a command that writes it, if it ends in "|".
+        recording: name in wav.scp of the recording that it is, or is a segment of.
+        audio: that recording's file; a command that writes it, if it ends in "|".
         alignment: its phones, or None where the CTM does not have it.
         start, end: of the segment in the recording, in seconds; None is the recording's end.
     """
 
     name: str
+    recording: str
     audio: Path | str
     speaker: str
     alignment: Alignment | None
@@ -76,30 +80,35 @@ class Utterance:
         return replace(recording, samples=samples)
 
 
-def read_directory(directory: Path, allow_pipes: bool = False) -> list[Utterance]:
+def read_directory(
+    directory: Path, allow_pipes: bool = False, with_alignments: bool = True
+) -> list[Utterance]:
     """Read a data directory.
 
     Args:
         directory: has wav.scp, utt2spk, perhaps segments and, for labelled speech, ali.ctm (Kaldi's CTM
             with phones). Times of a segment's phones are those in the segment.
         allow_pipes: take commands of wav.scp; whoever wrote it can then run anything on this machine.
+        with_alignments: read ali.ctm, if there is one.
 
     Raises:
         InputError: naming file and line, for anything missing or malformed.
     """
-    speakers = {name: speaker for _, name, speaker in _pairs(directory / "utt2spk")}
-    alignments = read_ctm(directory / "ali.ctm") if (directory / "ali.ctm").exists() else {}
+    speakers = {name: speaker for _, name, speaker in pairs(directory / "utt2spk")}
+    ctm = directory / "ali.ctm"
+    alignments = read_ctm(ctm) if with_alignments and ctm.exists() else {}
     utterances = []
     source, pieces = _pieces(directory, allow_pipes)
-    for number, name, file, start, end in pieces:
+    for number, name, recording, file, start, end in pieces:
         if name not in speakers:
             raise InputError(f"{source}:{number}: {name} has no speaker; add it to utt2spk.")
-        utterances.append(Utterance(name, file, speakers[name], alignments.get(name), start, end))
+        utterances.append(Utterance(name, recording, file, speakers[name], alignments.get(name), start, end))
     return utterances
 
 
 Source = Path | str
-Piece = tuple[int, str, Source, float, float | None]  # line, name, source, start and end in seconds
+# Line, name, recording and its source, start and end in seconds.
+Piece = tuple[int, str, str, Source, float, float | None]
 
 
 def _pieces(directory: Path, allow_pipes: bool) -> tuple[Path, Iterable[Piece]]:
@@ -108,26 +117,40 @@ def _pieces(directory: Path, allow_pipes: bool) -> tuple[Path, Iterable[Piece]]:
     segments = directory / "segments"
     if segments.exists():
         return segments, _segments(segments, recordings)
-    return directory / "wav.scp", [(n, name, file, 0.0, None) for name, (n, file) in recordings.items()]
+    whole = [(n, name, name, file, 0.0, None) for name, (n, file) in recordings.items()]
+    return directory / "wav.scp", whole
 
 
 def _recordings(directory: Path, allow_pipes: bool) -> dict[str, tuple[int, Source]]:
     """Line and source of every recording of wav.scp."""
     recordings: dict[str, tuple[int, Source]] = {}
     path = directory / "wav.scp"
-    for number, name, location in _pairs(path):
+    for number, name, location in pairs(path):
         if location.endswith("|") and not allow_pipes:
             raise InputError(
                 f"{path}:{number}: {name} is a pipe; pass --allow-pipes if you trust its commands, "
                 "or write the audio to a file first."
             )
-        command = f"cd {shlex.quote(str(directory.resolve()))} && {location}"
-        recordings[name] = (number, command if location.endswith("|") else directory / location)
+        recordings[name] = (
+            number,
+            _run_in(directory, location) if location.endswith("|") else directory / location,
+        )
     return recordings
 
 
+def _run_in(folder: Path, command: str) -> str:
+    return f"cd {shlex.quote(str(folder.resolve()))} && {command}"
+
+
+def relocated(location: str, old: Path, new: Path) -> str:
+    """What an entry of old/wav.scp has to be in new/wav.scp; a relative path stays relative."""
+    if location.endswith("|"):
+        return _run_in(old, location)
+    return location if os.path.isabs(location) else os.path.relpath(old.resolve() / location, new.resolve())
+
+
 def _segments(path: Path, recordings: dict[str, tuple[int, Source]]) -> Iterator[Piece]:
-    for number, name, rest in _pairs(path):
+    for number, name, rest in pairs(path):
         try:
             recording, start, end = rest.split()
             edges = float(start), float(end)
@@ -137,7 +160,7 @@ def _segments(path: Path, recordings: dict[str, tuple[int, Source]]) -> Iterator
             raise InputError(f"{path}:{number}: recording {recording} is not in wav.scp.")
         if not 0 <= edges[0] < edges[1] < math.inf:
             raise InputError(f"{path}:{number}: a segment from {start} to {end} s is reversed or empty.")
-        yield number, name, recordings[recording][1], *edges
+        yield number, name, recording, recordings[recording][1], *edges
 
 
 def _piped(command: str) -> Audio:
@@ -174,8 +197,12 @@ def read_ctm(path: Path) -> dict[str, Alignment]:
     return alignments
 
 
-def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Number, key and rest of every line; a key may come once only."""
+def pairs(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, key and rest of every line of a table whose keys may come once only.
+
+    Raises:
+        InputError: naming file and line, for a key without value or one that is there twice.
+    """
     seen = set()
     for number, fields in lines(path):
         if len(fields) < 2:
@@ -201,3 +228,49 @@ def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield number, line.split()
+
+
+Rows = Iterable[Sequence[str]]  # key and other fields of every line
+
+
+def write_table(path: Path, rows: Rows) -> None:
+    """Write a table, sorted by key as Kaldi wants it (that of bytes, as LC_ALL=C sort).
+
+    Lines of one key keep their order.
+    """
+    text = "".join(" ".join(row) + "\n" for row in sorted(rows, key=lambda row: row[0].encode()))
+    replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def spk2utt_rows(utt2spk: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Lines of spk2utt: speakers and the names of their utterances, sorted."""
+    utterances: dict[str, list[str]] = {}
+    for name, speaker in sorted(utt2spk):
+        utterances.setdefault(speaker, []).append(name)
+    return [[speaker, *names] for speaker, names in utterances.items()]
+
+
+def write_directories(folder: Path, directories: Mapping[str, Mapping[str, Rows]]) -> None:
+    """Write new data directories into a folder, each of which is whole as soon as it is there.
+
+    Args:
+        folder: made if need be.
+        directories: for the name of each, its tables by their names.
+
+    Raises:
+        InputError: if one of them is there already, or the folder cannot be written.
+    """
+    for name in directories:
+        if os.path.lexists(folder / name):
+            raise InputError(f"{folder / name} exists; remove it, or choose another place.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as temporary:
+            for name, tables in directories.items():
+                (Path(temporary) / name).mkdir()
+                for table, rows in tables.items():
+                    write_table(Path(temporary) / name / table, rows)
+            for name in directories:
+                os.rename(Path(temporary) / name, folder / name)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error}.") from error

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import phones
-from ..checkpoint import replace_file
 from ..errors import InputError, SpeechjemError, UsageError
-from .kaldi import read_directory
+from .kaldi import read_directory, write_table
 
 TIER = "phones"  # as the Montreal Forced Aligner calls it
 
@@ -31,17 +30,16 @@ def import_alignment(directory: Path, folder: Path, tier: str = TIER) -> list[st
         SpeechjemError: if praatio is not installed.
     """
     files = {path.stem: path for path in sorted(folder.rglob("*.TextGrid"))}
-    utterances = [utterance.name for utterance in read_directory(directory)]
+    utterances = [utterance.name for utterance in read_directory(directory, with_alignments=False)]
     aligned = [name for name in utterances if name in files]
     if not aligned:
         raise InputError(f"{folder} has no TextGrid that is called like an utterance of {directory}.")
     rows = [row for name in aligned for row in _rows(name, files[name], tier)]
-    text = "".join(rows)
-    replace_file(directory / "ali.ctm", lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_table(directory / "ali.ctm", rows)
     return [name for name in utterances if name not in files]
 
 
-def _rows(name: str, path: Path, tier: str) -> list[str]:
+def _rows(name: str, path: Path, tier: str) -> list[list[str]]:
     """Lines of a CTM."""
     rows = []
     for start, end, label in _intervals(path, tier):
@@ -49,7 +47,7 @@ def _rows(name: str, path: Path, tier: str) -> list[str]:
             phone = phones.normalise(label or phones.SILENCE)
         except UsageError as error:
             raise InputError(f"{path}, tier {tier}, {start:.2f} s: {error}") from error
-        rows.append(f"{name} 1 {start:.3f} {end - start:.3f} {phone}\n")
+        rows.append([name, "1", f"{start:.3f}", f"{end - start:.3f}", phone])
     return rows
 
 

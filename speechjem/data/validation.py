@@ -13,9 +13,8 @@ from pathlib import Path
 import soundfile
 
 from .. import phones
-from ..checkpoint import replace_file
 from ..errors import UsageError
-from .kaldi import lines
+from .kaldi import lines, spk2utt_rows, write_table
 
 NEEDED = ("wav.scp", "utt2spk")
 TABLES = (*NEEDED, "text", "spk2utt", "segments", "ali.ctm")
@@ -119,19 +118,18 @@ def fix(directory: Path) -> list[str]:
         sources.append(first["wav.scp"])
     everything = set().union(*sources)
     kept = everything.intersection(*sources)
-    speakers: dict[str, list[str]] = {}
-    for key in sorted(kept):
-        speakers.setdefault(" ".join(first["utt2spk"][key].rest), []).append(key)
     for name, table in first.items():
         if name == "spk2utt":
             continue
         keys = set(table) if name == "wav.scp" and "segments" in first else kept
-        _write(directory / name, [[key, *table[key].rest] for key in sorted(keys & set(table))])
-    _write(directory / "spk2utt", [[speaker, *speakers[speaker]] for speaker in sorted(speakers)])
+        write_table(directory / name, [[key, *table[key].rest] for key in keys & set(table)])
+    write_table(
+        directory / "spk2utt", spk2utt_rows((key, " ".join(first["utt2spk"][key].rest)) for key in kept)
+    )
     if "ali.ctm" in tables:
         aligned = [line for line in tables["ali.ctm"] if line.key in kept]
-        aligned.sort(key=lambda line: (line.key, _number(line.rest[1:2])))
-        _write(directory / "ali.ctm", [[line.key, *line.rest] for line in aligned])
+        aligned.sort(key=lambda line: _number(line.rest[1:2]))
+        write_table(directory / "ali.ctm", [[line.key, *line.rest] for line in aligned])
     return sorted(everything - kept)
 
 
@@ -144,11 +142,6 @@ def _read(directory: Path) -> dict[str, list[Line]]:
         ]
         for name in present
     }
-
-
-def _write(path: Path, rows: list[list[str]]) -> None:
-    text = "".join(" ".join(row) + "\n" for row in rows)
-    replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _first_of_each(table: list[Line]) -> dict[str, Line]:

@@ -19,11 +19,6 @@ CORE = (
     "mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 "
     "mbpm0 mklt0 fnlp0 mcmj0 mjdh0 fmgd0 mgrt0 mnjm0 fdhc0 mjln0 mpam0 fmld0"
 ).split()
-TO_ARPABET = {
-    **dict.fromkeys("pcl tcl kcl bcl dcl gcl epi h# pau q".split(), "SIL"),
-    **{"ix": "IH", "ax": "AH", "ax-h": "AH", "axr": "ER", "ux": "UW", "hv": "HH", "dx": "D", "nx": "N"},
-    **{"el": "L", "em": "M", "en": "N", "eng": "NG"},
-}
 
 
 def main() -> None:
@@ -75,9 +70,7 @@ def recording(labels: Path) -> Path:
 def alignment(path: Path) -> list[tuple[int, int, str]]:
     """First sample, end and phone, neighbours of one phone that are silence made one."""
     rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
-    named = [
-        (int(start), int(end), TO_ARPABET.get(label) or phones.normalise(label)) for start, end, label in rows
-    ]
+    named = [(int(start), int(end), phones.normalise(label)) for start, end, label in rows]
     merged = []
     for phone, group in groupby(named, key=lambda row: row[2]):
         members = list(group)
