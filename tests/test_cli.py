@@ -142,6 +142,56 @@ def test_data_directories_are_validated_and_mended(run):
     assert run("data", "validate", "nowhere")[0] == 1
 
 
+def aligned_directory(path="data"):
+    """Two speakers, one utterance each, and a CTM for them."""
+    Path(path).mkdir()
+    write(f"{path}/a.wav")
+    Path(path, "wav.scp").write_text("u1 a.wav\nu2 a.wav\n")
+    Path(path, "utt2spk").write_text("u1 anna\nu2 bert\n")
+    Path("in.ctm").write_text("u1 1 0 0.5 AH0_B\n")
+
+
+def test_a_ctm_is_imported(run):
+    aligned_directory()
+    code, out, err = run("data", "import-ctm", "in.ctm", "data")
+    assert (code, out) == (0, "data/ali.ctm\n")
+    assert "u2 has no phones in in.ctm" in err
+    assert Path("data/ali.ctm").read_text() == "u1 1 0.000 0.500 AH\n"
+    Path("in.ctm").write_text("u1 1 0 0.5 a\n")
+    Path("phones.map").write_text("a AA\n")
+    assert run("data", "import-ctm", "in.ctm", "data")[0] == 1  # exists
+    code, _, err = run("data", "import-ctm", "in.ctm", "data", "--force")
+    assert code == 1
+    assert "in.ctm:1: There is no phone 'a'" in err
+    assert run("data", "import-ctm", "in.ctm", "data", "--force", "--map", "phones.map")[0] == 0
+    assert Path("data/ali.ctm").read_text() == "u1 1 0.000 0.500 AA\n"
+
+
+def test_a_data_directory_is_split(run):
+    aligned_directory()
+    Path("data/stm").touch()
+    code, out, err = run("data", "split", "data", "parts", "train=0.5", "dev=1/2")
+    assert (code, out) == (0, "parts/train: 1 utterances, 1 speakers\nparts/dev: 1 utterances, 1 speakers\n")
+    assert "data/stm is not split" in err
+    assert run("data", "validate", "parts/dev")[0] == 0
+    assert run("data", "split", "data", "parts", "train=0.5", "dev=0.5")[0] == 1  # exist
+    assert run("data", "split", "data", "data/split2", 2)[0] == 0
+    assert run("data", "split", "data", "more", "train=2")[0] == 2
+    assert "1 utterances are in no part" in run("data", "split", "data", "more", "train=0.5")[2]
+
+
+def test_lhotse_and_back(run):
+    aligned_directory()
+    run("data", "import-ctm", "in.ctm", "data")
+    manifests = ("manifests/recordings.jsonl.gz", "manifests/supervisions.jsonl.gz")
+    assert run("data", "to-lhotse", "data", "manifests")[:2] == (0, "\n".join(manifests) + "\n")
+    assert run("data", "to-lhotse", "data", "manifests")[0] == 1  # exist
+    assert run("data", "from-lhotse", *manifests, "again")[:2] == (0, "again\n")
+    for name in ("utt2spk", "ali.ctm"):
+        assert Path("again", name).read_text() == Path("data", name).read_text()
+    assert run("data", "from-lhotse", manifests[0], manifests[0], "more")[0] == 1
+
+
 @pytest.mark.parametrize("mode", ["descent", "prior"])
 def test_same_seed_same_output(run, mode):
     write("a.wav")

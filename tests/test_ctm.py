@@ -158,6 +158,7 @@ def test_rounding_is_no_overlap(folder):
         ("u1 1 0 inf AA\n", "in.ctm:1: AA from 0 to inf s is reversed"),
         ("u1 1 0.5 0.56 AA\n", "in.ctm:1: AA from 0.5 to 1.06 s ends too late; the recording lasts 1.00 s"),
         ("u1 1 0 1 AA\nu9 1 0 1 AA\n", "in.ctm:2: . has neither an utterance nor a recording u9"),
+        (";; nothing\n", "in.ctm has no phones"),
         ("u1 1 0 1 QQ\n", "in.ctm:1: There is no phone 'QQ'"),
         ("u1 1 0 1\n", "in.ctm:1: expected 'name channel start duration phone'"),
         ("u1 1 0 x AA\n", "in.ctm:1: expected 'name channel start duration phone'"),

@@ -71,23 +71,17 @@ def import_alignment(directory: Path, ctm: Path, phone_map: Path | None = None) 
         for utterance in utterances
     }
     write_table(directory / "ali.ctm", (row for name, found in aligned.items() for row in rows(name, found)))
-    placed = {mark.place for found in aligned.values() for mark in found}
-    lost = {
-        name: sum(mark.place not in placed for mark in found if mark.phone != phones.SILENCE)
-        for name, found in marks.items()
-    }
-    return [
-        *(
-            f"{name} has no phones in {ctm}, and stays without an alignment."
-            for name in aligned
-            if not aligned[name]
-        ),
-        *(
-            f"{count} phones of {name} lie in no utterance, and are left out."
-            for name, count in lost.items()
-            if count
-        ),
+    notices = [
+        f"{name} has no phones in {ctm}, and stays without an alignment."
+        for name, found in aligned.items()
+        if not found
     ]
+    placed = {mark.place for found in aligned.values() for mark in found}
+    for name, found in marks.items():
+        lost = sum(mark.place not in placed for mark in found if mark.phone != phones.SILENCE)
+        if lost:
+            notices.append(f"{lost} phones of {name} lie in no utterance, and are left out.")
+    return notices
 
 
 def checked(marks: list[Mark], length: float) -> list[Mark]:
@@ -168,6 +162,8 @@ def _read(
             )
         phone = spelling.get(label) or normalised(label, place)
         marks.setdefault(name, []).append(Mark(begin, begin + length, phone, place))
+    if not marks:
+        raise InputError(f"{ctm} has no phones.")
     return marks
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..audio import SUFFIXES
 from ..errors import InputError, UsageError
-from .kaldi import Utterance, lines, pairs, read_directory, relocated, spk2utt_rows, write_directories
+from .kaldi import Rows, Utterance, lines, pairs, read_directory, relocated, spk2utt_rows, write_directories
 
 # The tables, as patterns, whose lines begin with the name of an utterance, of a speaker, of a recording.
 KEYS = {
@@ -121,7 +121,7 @@ def _refuse_others(utt2spk: Path, utterances: set[str]) -> None:
 def _assign(sizes: Mapping[str, int], shares: Mapping[str, Fraction], seed: int) -> dict[str, list[str]]:
     """Who goes to which part: in an order by checksums, each to the part that is most behind its share.
 
-    That is Sainte-Lague's method for seats of a parliament. What the shares lack of 1 is a part without name.
+    That is Sainte-Laguë's method for seats of a parliament. What the shares lack of 1 is a part without name.
     """
     wanted = {part: float(share) for part, share in shares.items()}
     if rest := 1 - sum(shares.values()):
@@ -138,15 +138,21 @@ def _assign(sizes: Mapping[str, int], shares: Mapping[str, Fraction], seed: int)
     return members
 
 
-def _tables(directory: Path) -> tuple[dict[str, list[list[str]]], list[str]]:
+Tables = dict[str, tuple[str, list[list[str]]]]  # key as in KEYS, and lines
+
+
+def _tables(directory: Path) -> tuple[Tables, list[str]]:
     """The tables that can be split, and the names of the files that are none; audio is not looked at."""
-    names = sorted(
-        path.name
-        for path in directory.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in SUFFIXES
-    )
-    tables = {name: [fields for _, fields in lines(directory / name)] for name in names if _key(name)}
-    return tables, [name for name in names if not _key(name)]
+    tables: Tables = {}
+    unknown = []
+    for path in sorted(directory.iterdir()):
+        if not path.is_file() or path.name.startswith(".") or path.suffix.lower() in SUFFIXES:
+            continue
+        if key := _key(path.name):
+            tables[path.name] = key, [fields for _, fields in lines(path)]
+        else:
+            unknown.append(path.name)
+    return tables, unknown
 
 
 def _key(table: str) -> str | None:
@@ -157,12 +163,12 @@ def _key(table: str) -> str | None:
     return None
 
 
-def _restricted(
-    tables: Mapping[str, list[list[str]]], utterances: list[Utterance], old: Path, new: Path
-) -> dict[str, list[list[str]]]:
+def _restricted(tables: Tables, utterances: list[Utterance], old: Path, new: Path) -> dict[str, Rows]:
     """The lines of some utterances, for a new directory."""
     kept = {key: {getattr(utterance, key) for utterance in utterances} for key in KEYS}
-    found = {name: [row for row in rows if row[0] in kept[_key(name) or ""]] for name, rows in tables.items()}
+    found: dict[str, Rows] = {
+        name: [row for row in rows if row[0] in kept[key]] for name, (key, rows) in tables.items()
+    }
     found["wav.scp"] = [[key, relocated(" ".join(rest), old, new)] for key, *rest in found["wav.scp"]]
     found["spk2utt"] = spk2utt_rows((utterance.name, utterance.speaker) for utterance in utterances)
     return found
