@@ -246,6 +246,12 @@ def test_a_manifest_of_another_kind_is_named(folder, tmp_path):
         load(supervisions, recordings)
 
 
+def test_a_folder_that_cannot_be_written_is_named(folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/manifests cannot be written"):
+        save(tmp_path / "file" / "manifests", *export_manifests(folder, allow_pipes=True))
+
+
 # Denoising
 
 

@@ -163,13 +163,20 @@ MANIFESTS = ("recordings.jsonl.gz", "supervisions.jsonl.gz")
 
 
 def save(folder: Path, recordings: RecordingSet, supervisions: SupervisionSet) -> None:
-    """Write both manifests, by the names in `MANIFESTS`, into a folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as temporary:
-        for name, manifest in zip(MANIFESTS, (recordings, supervisions), strict=True):
-            manifest.to_file(Path(temporary) / name)  # lhotse chooses the format by the name
-        for name in MANIFESTS:
-            os.replace(Path(temporary) / name, folder / name)
+    """Write both manifests, by the names in `MANIFESTS`, into a folder, which is made if need be.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as temporary:
+            for name, manifest in zip(MANIFESTS, (recordings, supervisions), strict=True):
+                manifest.to_file(Path(temporary) / name)  # lhotse chooses the format by the name
+            for name in MANIFESTS:
+                os.replace(Path(temporary) / name, folder / name)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error}.") from error
 
 
 def _lhotse() -> Any:
