@@ -5,11 +5,11 @@ Exit codes: 0 all done, 1 an input failed (each is named on stderr), 2 wrong usa
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .audio import Source
+    from .classification import Segment
+    from .cluster import Job, Outcome
     from .denoising import Denoiser
     from .metrics import Score
 
@@ -48,6 +50,13 @@ AllowPipes = Annotated[
     bool, typer.Option("--allow-pipes", help="Take commands in wav.scp; only from those whom you trust.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        help="Dask scheduler whose workers do the work: tcp://host:8786, or its .json file; "
+        "local for this machine."
+    ),
+]
 
 
 INTERRUPTED = 130
@@ -127,17 +136,22 @@ def denoise(
         int | None,
         typer.Option("-j", "--jobs", help="Files at once; as many as torch has threads by default."),
     ] = None,
+    scheduler: Scheduler = "local",
     live: Annotated[
         bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C.")
     ] = False,
+    skip_done: Annotated[
+        bool, typer.Option("--skip-done", help="Leave out inputs whose outputs exist: go on with a corpus.")
+    ] = False,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Remove noise from recordings: follow the energy for a few steps from the noisy input.
 
     Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
     """
-    from . import audio, pipes
-    from .denoising import Denoiser
+    from . import audio, cluster, pipes
+    from .denoising import Denoiser, FileDenoiser
 
     if bool(inputs) == live:
         raise UsageError("Give audio files or folders, or --live for the microphone.")
@@ -150,31 +164,68 @@ def denoise(
         raise UsageError(f"A sample rate of {rate} Hz is impossible; give it in Hz.")
     if jobs is not None and jobs < 1:
         raise UsageError(f"{jobs} jobs can do nothing; give at least 1.")
+    if skip_done and force:
+        raise UsageError(
+            "--skip-done keeps outputs that exist and --force overwrites them; give one of them."
+        )
+    is_local = scheduler == cluster.LOCAL
+    if not is_local and (live or jobs is not None or pipes.PIPE in (*inputs, out)):
+        raise UsageError(
+            "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
+        )
     tasks = [] if live else _outputs(audio.find(inputs), inputs, out)
-    denoiser = Denoiser(
-        str(model) if model else None, mode=mode, steps=steps, step_size=step_size, noise=noise,
-        strength=strength, seed=seed, device=device,
-    )  # fmt: skip
-
+    if as_json and (live or pipes.PIPE in (target for _, target in tasks)):
+        raise UsageError("--json reports on stdout; name files to write.")
+    settings: dict[str, Any] = {
+        "model": str(model.absolute()) if model else None, "mode": mode, "steps": steps,
+        "step_size": step_size, "noise": noise, "strength": strength, "seed": seed, "device": device,
+    }  # fmt: skip
     if live:
-        _live(denoiser)
+        _live(Denoiser(**settings))
         return
 
-    def work(source: Path, target: Path) -> None:
-        if target != pipes.PIPE:
-            audio.check_target(target, force)
-        with pipes.input_file(source) as readable, pipes.output_file(target, raw) as writable:
-            recording = audio.open_file(readable, rate)
-            audio.write(
-                writable,
-                denoiser.pieces(recording.chunks, recording.sample_rate),
-                recording.sample_rate,
-                channels=recording.channels,
-                subtype=recording.subtype,
-                force=force,
-            )
+    if skip_done:
+        tasks = _undone(tasks)
+    ready, refused = _writable(tasks, force)
+    # What a lost worker had is done again, over what it may have written.
+    work = FileDenoiser(tuple(settings.items()), force=force or not is_local, raw_rate=rate)
+    outcomes = cluster.run(work, ready, jobs or _threads(), scheduler)
+    _each(itertools.chain(refused, outcomes), len(tasks), "denoising", _denoised if as_json else None)
 
-    _each(tasks, work, "denoising", jobs or _threads())
+
+def _denoised(outcome: Outcome) -> None:
+    source, target = outcome.job
+    facts: dict[str, Any] = {"file": str(source), "output": str(target)}
+    if outcome.error:
+        facts["error"] = str(outcome.error)
+    else:
+        facts |= {"seconds": outcome.value, "elapsed": round(outcome.elapsed, 3), "worker": outcome.worker}
+    print(json.dumps(facts), flush=True)
+
+
+def _undone(tasks: list[Job]) -> list[Job]:
+    """What has no output yet; an output is complete or absent."""
+    # An input is nobody's output: where it would be written over, that is refused.
+    undone = [(source, target) for source, target in tasks if source == target or not target.exists()]
+    if len(undone) < len(tasks):
+        _complain(f"{len(tasks) - len(undone)} of {len(tasks)} outputs exist; they stay as they are.")
+    return undone
+
+
+def _writable(tasks: list[Job], force: bool) -> tuple[list[Job], list[Outcome]]:
+    """What can be written, and why the rest cannot."""
+    from . import audio, pipes
+    from .cluster import Outcome
+
+    ready, refused = [], []
+    for source, target in tasks:
+        try:
+            if target != pipes.PIPE:
+                audio.check_target(target, force)
+            ready.append((source, target))
+        except InputError as error:
+            refused.append(Outcome((source, target), error=error))
+    return ready, refused
 
 
 def _live(denoiser: Denoiser) -> None:
@@ -365,26 +416,29 @@ def score(
     degraded: Annotated[
         Path, typer.Argument(help="Recording to judge, or a folder; files are matched by name.")
     ],
+    scheduler: Scheduler = "local",
     as_json: Json = False,
 ) -> None:
     """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB)."""
-    from . import metrics
+    from . import cluster, metrics
 
-    rows: dict[str, dict[str, Score]] = {}
+    rows: dict[Job, dict[str, Score]] = {}
 
-    def work(clean: Path, estimate: Path) -> None:
-        scores = metrics.score_files(clean, estimate)
-        rows[str(estimate)] = scores
+    def report(outcome: Outcome) -> None:
+        if outcome.error:
+            return
+        scores = rows[outcome.job] = outcome.value
         if as_json:
             values = {name: s.value for name, s in scores.items()}
             reasons = {name: s.reason for name, s in scores.items() if s.reason}
-            print(json.dumps({"file": str(estimate), **values, "reasons": reasons}), flush=True)
+            print(json.dumps({"file": str(outcome.job[1]), **values, "reasons": reasons}), flush=True)
 
+    pairs = metrics.pairs(reference, degraded)
     try:
-        _each(metrics.pairs(reference, degraded), work, "scoring")
+        _each(cluster.run(metrics.score_files, pairs, scheduler=scheduler), len(pairs), "scoring", report)
     finally:
         if rows and not as_json:
-            _score_table(rows)
+            _score_table({str(pair[1]): rows[pair] for pair in pairs if pair in rows})
 
 
 @app.command()
@@ -398,17 +452,21 @@ def classify(
     device: Device = "auto",
 ) -> None:
     """Say which phones a recording has, and when."""
-    from . import audio
+    from . import audio, cluster
     from .classification import Classifier
 
     if ctm and as_json:
         raise UsageError("Give either --ctm or --json.")
     classifier = Classifier(str(model) if model else None, device=device)
 
-    def work(source: Path, relative: Path) -> None:
+    def work(source: Path, _: Path) -> list[Segment]:
         recording = audio.read(source)
-        segments = classifier(recording.samples, recording.sample_rate)
-        name = relative.with_suffix("").as_posix()
+        return classifier(recording.samples, recording.sample_rate)
+
+    def report(outcome: Outcome) -> None:
+        if outcome.error:
+            return
+        name, segments = outcome.job[1].with_suffix("").as_posix(), outcome.value
         if ctm:
             print("".join(f"{name} 1 {s.start:.3f} {s.duration:.3f} {s.phone}\n" for s in segments), end="")
         elif as_json:
@@ -418,7 +476,8 @@ def classify(
                 (f"{s.start:.2f}", f"{s.duration:.2f}", s.phone, f"{s.probability:.2f}") for s in segments
             ))  # fmt: skip
 
-    _each([(source.path, source.relative) for source in audio.find(inputs)], work, "classifying")
+    sources = [(source.path, source.relative) for source in audio.find(inputs)]
+    _each(cluster.run(work, sources), len(sources), "classifying", report)
 
 
 @app.command("train")
@@ -641,38 +700,21 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _each(jobs: list[tuple[Path, Path]], work: Any, verb: str, at_once: int = 1) -> None:
-    """Do every job; name the ones that fail, and exit with 1 if there are any."""
+def _each(
+    outcomes: Iterator[Outcome], total: int, verb: str, report: Callable[[Outcome], None] | None = None
+) -> None:
+    """Report what becomes of every job; name the ones that fail, and exit with 1 if there are any."""
     failures = 0
-    for error in _progress(_errors(jobs, work, at_once), len(jobs), verb):
-        if error is not None:
-            _complain(error)
+    for outcome in _progress(outcomes, total, verb):
+        if outcome.error is not None:
+            _complain(outcome.error)
             failures += 1
+        if report:
+            report(outcome)
     if failures:
-        if len(jobs) > 1:
-            _complain(f"{failures} of {len(jobs)} files failed; the others are done.")
+        if total > 1:
+            _complain(f"{failures} of {total} files failed; the others are done.")
         raise typer.Exit(1)
-
-
-def _errors(jobs: list[tuple[Path, Path]], work: Any, at_once: int) -> Iterator[InputError | None]:
-    """What became of every job, in their order; several at once share the threads among them."""
-
-    def attempt(job: tuple[Path, Path]) -> InputError | None:
-        try:
-            work(*job)
-        except InputError as error:
-            return error
-        return None
-
-    if at_once == 1 or len(jobs) == 1:
-        yield from map(attempt, jobs)
-        return
-    import torch
-
-    # One file a thread fills the cores better than many threads on one file, above all if it is short.
-    share = max(1, torch.get_num_threads() // at_once)
-    with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,)) as pool:
-        yield from pool.map(attempt, jobs)
 
 
 def _progress(results: Iterator[Any], total: int, verb: str) -> Iterable[Any]:

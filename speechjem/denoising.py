@@ -8,15 +8,21 @@ keeps the noisy phase.
 from __future__ import annotations
 
 import copy
+import functools
+import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+import soundfile
 import torch
 from torch import Tensor
 
-from . import audio, checkpoint
+from . import audio, checkpoint, pipes
 from .bands import AnyRate, Enhanced
 from .blocks import Block, Blocks
 from .device import choose_device, use_bfloat16
@@ -225,6 +231,61 @@ def denoise(samples: Samples, sample_rate: int, **settings: object) -> Samples:
     (16000,)
     """
     return Denoiser(**settings)(samples, sample_rate)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class FileDenoiser:
+    """Denoises files into files, by a `Denoiser` that each process loads once.
+
+    It can be pickled and sent to other processes; the model itself is not sent.
+
+    Attributes:
+        settings: of the `Denoiser`, as pairs of name and value.
+        force: overwrite outputs that exist.
+        raw_rate: for pipes of bare samples: their sample rate in Hz.
+        run: tells runs apart: a process that serves several must not keep a model that was since replaced.
+    """
+
+    settings: tuple[tuple[str, Any], ...]
+    force: bool = False
+    raw_rate: int | None = None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __call__(self, source: Path, target: Path) -> float:
+        """Denoise a file.
+
+        Args:
+            source, target: input and output, which may be `pipes.PIPE`.
+
+        Returns:
+            The duration of the recording in seconds.
+
+        Raises:
+            InputError: the source cannot be read, or the target not written.
+            UsageError, ModelError: as `Denoiser`, when a process calls it first.
+        """
+        with _LOADING:
+            denoiser = _load(self)
+        raw = self.raw_rate is not None
+        with pipes.input_file(source) as readable, pipes.output_file(target, raw) as writable:
+            recording = audio.open_file(readable, self.raw_rate)
+            audio.write(
+                writable,
+                denoiser.pieces(recording.chunks, recording.sample_rate),
+                recording.sample_rate,
+                channels=recording.channels,
+                subtype=recording.subtype,
+                force=self.force,
+            )
+            return float(soundfile.info(writable).duration)
+
+
+_LOADING = threading.Lock()
+
+
+@functools.lru_cache(maxsize=4)  # a Dask worker may serve a few runs by turns
+def _load(files: FileDenoiser) -> Denoiser:
+    return Denoiser(**dict(files.settings))
 
 
 def _check(

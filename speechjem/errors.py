@@ -19,3 +19,7 @@ class ModelError(SpeechjemError):
 
 class DivergenceError(SpeechjemError):
     """Training left the region where it can recover; the last good checkpoint is kept."""
+
+
+class ClusterError(SpeechjemError):
+    """A Dask cluster that cannot be reached, was lost, or runs another version."""

@@ -1,0 +1,162 @@
+"""One function over many files: in threads of this process, or by the workers of a Dask cluster.
+
+A cluster is sent paths and gives back facts; recordings are read and written by the workers, who must see
+the same files under the same paths. What a lost worker had is done again by another, so the work must be
+such that doing it twice does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import pickle
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ClusterError, InputError, SpeechjemError, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+LOCAL = "local"
+Job = tuple[Path, Path]
+Work = Callable[[Path, Path], Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: the paths that the work was given.
+        value: what it returned.
+        error: why it failed, if it did.
+        elapsed: how long it took in seconds.
+        worker: who did it, as host:process.
+    """
+
+    job: Job
+    value: Any = None
+    error: InputError | None = None
+    elapsed: float = 0.0
+    worker: str = ""
+
+
+def run(work: Work, jobs: Sequence[Job], at_once: int = 1, scheduler: str = LOCAL) -> Iterator[Outcome]:
+    """Do every job, and tell what became of each as it ends.
+
+    Args:
+        work: what to do; an InputError it raises is the job's outcome, another error ends the run. For a
+            cluster it is pickled.
+        jobs: two paths each.
+        at_once: number of threads here; they share torch's among them.
+        scheduler: address of a Dask scheduler, such as tcp://host:8786, or the .json file that it wrote; or
+            `LOCAL` for this process.
+
+    Yields:
+        An outcome a job, in no order if several are at work.
+
+    Raises:
+        UsageError: the address is malformed, or Dask is not installed.
+        ClusterError: the scheduler cannot be reached, gets lost, or is of another version.
+    """
+    if scheduler != LOCAL:
+        return _by_cluster(work, jobs, scheduler)
+    if at_once == 1 or len(jobs) == 1:
+        return (_attempt(work, job) for job in jobs)
+    return _by_threads(work, jobs, at_once)
+
+
+def _attempt(work: Work, job: Job) -> Outcome:
+    start = time.perf_counter()
+    value = error = None
+    try:
+        value = work(*job)
+    except InputError as reason:
+        error = reason
+    return Outcome(job, value, error, time.perf_counter() - start, f"{socket.gethostname()}:{os.getpid()}")
+
+
+def _by_threads(work: Work, jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
+    import torch
+
+    # One file a thread fills the cores better than many threads on one file, above all if it is short.
+    share = max(1, torch.get_num_threads() // at_once)
+    pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,))
+    try:
+        for future in as_completed([pool.submit(_attempt, work, job) for job in jobs]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _by_cluster(work: Work, jobs: Sequence[Job], scheduler: str) -> Iterator[Outcome]:
+    # Only workers unpickle the work: a scheduler, which unpickles what it is sent, needs no torch for this.
+    attempt = functools.partial(_attempt_pickled, pickle.dumps(work))
+    with _connected(scheduler) as client:
+        import distributed
+
+        shared = [(first.absolute(), second.absolute()) for first, second in jobs]
+        # A queue of results that are let go when read: the scheduler forgets what is done.
+        jobs_of = dict(zip(client.map(attempt, shared, pure=False, key="speechjem"), jobs, strict=True))
+        for future in distributed.as_completed(list(jobs_of)):
+            yield _outcome(future, jobs_of.pop(future), scheduler)
+
+
+def _attempt_pickled(work: bytes, job: Job) -> Outcome:
+    return _attempt(pickle.loads(work), job)
+
+
+def _outcome(future: Future, job: Job, scheduler: str) -> Outcome:
+    """The result of a future; what only this job's file can have caused is its error."""
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        return replace(future.result(), job=job)
+    except SpeechjemError:  # a setting or the model, which all jobs share
+        raise
+    except CancelledError as error:
+        raise ClusterError(
+            f"The Dask scheduler {scheduler} was lost; start it again, and go on with the same command."
+        ) from error
+    except KilledWorker as error:
+        message = f"{job[0]} was given up: every worker that had it died; look into the workers' logs."
+        return Outcome(job, error=InputError(f"{message} ({error.allowed_failures})"))
+    except Exception as error:
+        return Outcome(
+            job, error=InputError(f"{job[0]} failed on a worker ({error!r}); see the worker's log.")
+        )
+
+
+@contextlib.contextmanager
+def _connected(scheduler: str) -> Iterator[Client]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError("A cluster needs Dask; run: pip install 'speechjem[dask]'.") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters becomes an error here
+    is_file = scheduler.endswith(".json")
+    try:
+        if is_file and not os.path.exists(scheduler):
+            raise ClusterError(f"No such file: {scheduler}. Start the scheduler that writes it first.")
+        client = Client(**{"scheduler_file" if is_file else "address": scheduler}, set_as_default=False)
+    except ValueError as error:
+        raise UsageError(
+            f"{scheduler!r} is no address of a Dask scheduler ({error}); give one like tcp://host:8786."
+        ) from error
+    except OSError as error:
+        raise ClusterError(f"Cannot reach a Dask scheduler at {scheduler}; is it running?") from error
+    with client:
+        _check_versions(client)
+        yield client
+
+
+def _check_versions(client: Client) -> None:
+    pass
