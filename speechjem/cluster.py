@@ -13,6 +13,7 @@ import logging
 import os
 import pickle
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -67,6 +68,8 @@ def run(work: Work, jobs: Sequence[Job], at_once: int = 1, scheduler: str = LOCA
         UsageError: the address is malformed, or Dask is not installed.
         ClusterError: the scheduler cannot be reached, gets lost, or is of another version.
     """
+    if not jobs:
+        return iter(())
     if scheduler != LOCAL:
         return _by_cluster(work, jobs, scheduler)
     if at_once == 1 or len(jobs) == 1:
@@ -101,38 +104,52 @@ def _by_cluster(work: Work, jobs: Sequence[Job], scheduler: str) -> Iterator[Out
     # Only workers unpickle the work: a scheduler, which unpickles what it is sent, needs no torch for this.
     attempt = functools.partial(_attempt_pickled, pickle.dumps(work))
     with _connected(scheduler) as client:
-        import distributed
+        from distributed import as_completed
 
-        shared = [(first.absolute(), second.absolute()) for first, second in jobs]
-        # A queue of results that are let go when read: the scheduler forgets what is done.
-        jobs_of = dict(zip(client.map(attempt, shared, pure=False, key="speechjem"), jobs, strict=True))
-        for future in distributed.as_completed(list(jobs_of)):
-            yield _outcome(future, jobs_of.pop(future), scheduler)
+        # The scheduler keeps a result as long as its future is kept here.
+        futures = client.map(attempt, list(map(_absolute, jobs)), pure=False, key="speechjem")
+        jobs_of = dict(zip(futures, jobs, strict=True))
+        del futures
+        suspects = []
+        for future in as_completed(list(jobs_of)):
+            job = jobs_of.pop(future)
+            if outcome := _outcome(future, job, scheduler):
+                yield outcome
+            else:
+                suspects.append(job)
+        # Dask blames all that dying workers had, also what only waited there: alone, the guilty shows.
+        for job in suspects:
+            outcome = _outcome(client.submit(attempt, _absolute(job), pure=False), job, scheduler)
+            yield outcome or Outcome(
+                job, error=InputError(f"{job[0]} was given up: workers die of it; see their logs.")
+            )
+
+
+def _absolute(job: Job) -> Job:
+    """The same files, for workers that run in other folders."""
+    return job[0].absolute(), job[1].absolute()
 
 
 def _attempt_pickled(work: bytes, job: Job) -> Outcome:
     return _attempt(pickle.loads(work), job)
 
 
-def _outcome(future: Future, job: Job, scheduler: str) -> Outcome:
-    """The result of a future; what only this job's file can have caused is its error."""
+def _outcome(future: Future, job: Job, scheduler: str) -> Outcome | None:
+    """The result of a future; none if the workers died that had it."""
     from distributed import CancelledError, KilledWorker
 
     try:
         return replace(future.result(), job=job)
     except SpeechjemError:  # a setting or the model, which all jobs share
         raise
+    except KilledWorker:
+        return None
     except CancelledError as error:
         raise ClusterError(
-            f"The Dask scheduler {scheduler} was lost; start it again, and go on with the same command."
+            f"The Dask scheduler {scheduler} was lost; start it again, and go on (denoise with --skip-done)."
         ) from error
-    except KilledWorker as error:
-        message = f"{job[0]} was given up: every worker that had it died; look into the workers' logs."
-        return Outcome(job, error=InputError(f"{message} ({error.allowed_failures})"))
     except Exception as error:
-        return Outcome(
-            job, error=InputError(f"{job[0]} failed on a worker ({error!r}); see the worker's log.")
-        )
+        return Outcome(job, error=InputError(f"{job[0]} failed on a worker ({error!r}); see its log."))
 
 
 @contextlib.contextmanager
@@ -142,21 +159,41 @@ def _connected(scheduler: str) -> Iterator[Client]:
     except ImportError as error:
         raise UsageError("A cluster needs Dask; run: pip install 'speechjem[dask]'.") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters becomes an error here
-    is_file = scheduler.endswith(".json")
     try:
-        if is_file and not os.path.exists(scheduler):
-            raise ClusterError(f"No such file: {scheduler}. Start the scheduler that writes it first.")
-        client = Client(**{"scheduler_file" if is_file else "address": scheduler}, set_as_default=False)
-    except ValueError as error:
-        raise UsageError(
-            f"{scheduler!r} is no address of a Dask scheduler ({error}); give one like tcp://host:8786."
-        ) from error
+        client = Client(**_place(scheduler))
     except OSError as error:
-        raise ClusterError(f"Cannot reach a Dask scheduler at {scheduler}; is it running?") from error
+        raise ClusterError(
+            f"No Dask scheduler answers at {scheduler}; start one, or check the address."
+        ) from error
     with client:
         _check_versions(client)
         yield client
 
 
+def _place(scheduler: str) -> dict[str, str]:
+    """The client's argument for an address or file, once it is plain that the client can use it."""
+    from distributed.comm import get_address_host_port
+
+    if scheduler.endswith(".json"):
+        if not os.path.exists(scheduler):
+            raise ClusterError(f"No such file: {scheduler}. Start the scheduler that writes it.")
+        return {"scheduler_file": scheduler}
+    try:
+        get_address_host_port(scheduler)
+    except ValueError as error:
+        message = f"{scheduler!r} is no address of a Dask scheduler; give one like tcp://host:8786."
+        raise UsageError(message) from error
+    return {"address": scheduler}
+
+
 def _check_versions(client: Client) -> None:
-    pass
+    """Workers of another version would make other outputs."""
+    answers = client.get_versions(packages=["speechjem"])
+    here = answers["client"]["packages"]["speechjem"]
+    for name, answer in {"The scheduler": answers["scheduler"], **answers["workers"]}.items():
+        there = answer["packages"]["speechjem"]
+        if there != here:
+            found = f"speechjem {there}" if there else "no speechjem"
+            raise ClusterError(f"{name} has {found}, but here is {here}; install the same everywhere.")
+    if not answers["workers"]:
+        print("speechjem: the cluster has no workers yet; waiting for one.", file=sys.stderr)

@@ -1,12 +1,14 @@
-"""A toy language of five phones, spoken by synthetic speakers, to train on and to measure with."""
+"""A toy language of five phones, spoken by synthetic speakers, to train and measure with; a command line."""
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pytest
 from scipy import signal
 
-from speechjem import phones
+from speechjem import cli, phones
 from speechjem.data.dataset import Corpus, Recording
 from speechjem.data.kaldi import Alignment
 
@@ -72,3 +74,19 @@ def toy_corpus() -> Corpus:
         [recording("hiss", 0.1 * rng.standard_normal(2 * RATE).clip(-3, 3), rng)],
         RATE,
     )
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["speechjem", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return stop.value.code or 0, captured.out, captured.err
+
+    return command

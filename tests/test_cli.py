@@ -14,26 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechjem import checkpoint, cli
+from speechjem import checkpoint
 
 RATE = 16000
 CLEAN = soundfile.read(Path(__file__).parents[1] / "samples" / "clean.flac", dtype="float32")[0][: 3 * RATE]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty folder; gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["speechjem", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return stop.value.code or 0, captured.out, captured.err
-
-    return command
 
 
 def speech_like(seconds=1.0, rate=RATE, channels=1, seed=0):
@@ -125,6 +109,41 @@ def test_jobs_change_nothing_but_the_time(run, tmp_path):
     for number in range(5):
         one, three = (soundfile.read(f"out{jobs}/{number}.wav")[0] for jobs in (1, 3))
         np.testing.assert_allclose(one, three, atol=2e-3)
+
+
+def test_denoise_reports_every_file_as_it_ends(run, tmp_path):
+    names = ["a.wav", "b.wav", "bad.wav", "old.wav"]
+    for number, name in enumerate(names):
+        write(name, speech_like(0.5 + 0.25 * number))
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    write(tmp_path / "old-denoised.wav")
+    code, out, err = run("denoise", *names, "-j", 2, "--json")
+    rows = {row["file"]: row for row in map(json.loads, out.splitlines())}
+    assert (code, set(rows)) == (1, set(names))
+    for name, seconds in (("a.wav", 0.5), ("b.wav", 0.75)):
+        assert (rows[name]["output"], rows[name]["seconds"]) == (name.replace(".", "-denoised."), seconds)
+        assert rows[name]["elapsed"] > 0
+    for name, part in (("bad.wav", "Cannot read"), ("old.wav", "--force")):
+        assert part in rows[name]["error"]
+        assert rows[name]["error"] in err
+    refused(run("denoise", "a.wav", "-o", "-", "--json"), 2, "stdout")
+
+
+def test_denoise_goes_on_where_it_was(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "c"):
+        write(f"in/{name}.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.wav").write_text("done")
+    code, out, err = run("denoise", "in", "-o", "out", "--skip-done", "--json")
+    assert (code, {json.loads(line)["file"] for line in out.splitlines()}) == (0, {"in/a.wav", "in/c.wav"})
+    assert "1 of 3 outputs exist" in err
+    assert (tmp_path / "out/b.wav").read_text() == "done"
+    code, out, err = run("denoise", "in", "-o", "out", "--skip-done", "--json")
+    assert (code, out) == (0, "")
+    assert "3 of 3" in err
+    refused(run("denoise", "in", "-o", "in", "--skip-done"), 1, "3 of 3 files failed", "--force")
+    refused(run("denoise", "in", "-o", "out", "--skip-done", "--force"), 2, "--skip-done")
 
 
 def test_data_directories_are_validated_and_mended(run):
