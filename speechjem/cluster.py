@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 LOCAL = "local"
+MEMORY = 1.5e9  # bytes that a worker should have
 Job = tuple[Path, Path]
 Work = Callable[[Path, Path], Any]
 
@@ -104,14 +105,14 @@ def _by_cluster(work: Work, jobs: Sequence[Job], scheduler: str) -> Iterator[Out
     # Only workers unpickle the work: a scheduler, which unpickles what it is sent, needs no torch for this.
     attempt = functools.partial(_attempt_pickled, pickle.dumps(work))
     with _connected(scheduler) as client:
-        from distributed import as_completed
+        import distributed
 
         # The scheduler keeps a result as long as its future is kept here.
         futures = client.map(attempt, list(map(_absolute, jobs)), pure=False, key="speechjem")
         jobs_of = dict(zip(futures, jobs, strict=True))
         del futures
         suspects = []
-        for future in as_completed(list(jobs_of)):
+        for future in distributed.as_completed(list(jobs_of)):
             job = jobs_of.pop(future)
             if outcome := _outcome(future, job, scheduler):
                 yield outcome
@@ -158,7 +159,8 @@ def _connected(scheduler: str) -> Iterator[Client]:
         from distributed import Client
     except ImportError as error:
         raise UsageError("A cluster needs Dask; run: pip install 'speechjem[dask]'.") from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters becomes an error here
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters becomes an error here
     try:
         client = Client(**_place(scheduler))
     except OSError as error:
@@ -167,6 +169,8 @@ def _connected(scheduler: str) -> Iterator[Client]:
         ) from error
     with client:
         _check_versions(client)
+        for warning in _warnings(client.scheduler_info()["workers"]):
+            print(f"speechjem: {warning}", file=sys.stderr)
         yield client
 
 
@@ -188,12 +192,21 @@ def _place(scheduler: str) -> dict[str, str]:
 
 def _check_versions(client: Client) -> None:
     """Workers of another version would make other outputs."""
-    answers = client.get_versions(packages=["speechjem"])
+    answers: dict[str, Any] = dict(client.get_versions(packages=["speechjem"]))  # type: ignore[arg-type]
     here = answers["client"]["packages"]["speechjem"]
     for name, answer in {"The scheduler": answers["scheduler"], **answers["workers"]}.items():
         there = answer["packages"]["speechjem"]
         if there != here:
             found = f"speechjem {there}" if there else "no speechjem"
             raise ClusterError(f"{name} has {found}, but here is {here}; install the same everywhere.")
-    if not answers["workers"]:
-        print("speechjem: the cluster has no workers yet; waiting for one.", file=sys.stderr)
+
+
+def _warnings(workers: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Why the cluster may never end."""
+    if not workers:
+        yield "the cluster has no workers yet; waiting for one."
+    if any(0 < worker["memory_limit"] < MEMORY for worker in workers.values()):
+        yield (
+            f"a worker has less than {MEMORY / 1e9} GB of memory; Dask pauses those that reach 80 % of "
+            "what they have, and nothing goes on. Start fewer or larger ones."
+        )

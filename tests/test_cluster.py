@@ -250,6 +250,24 @@ def test_a_lost_scheduler_is_said(run, tmp_path):
     assert code == 1
     assert "no workers yet" in err
     assert "was lost; start it again" in err
+    assert err.count("\n") == 2
+
+
+def test_workers_that_memory_will_stop_are_warned_of(tap, capsys):
+    words = (
+        "distributed.cli.dask_worker",
+        tap.address,
+        "--no-nanny",
+        "--nthreads",
+        1,
+        "--memory-limit",
+        "1GB",
+    )
+    with program(*words) as process, distributed.Client(tap.address) as client:
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        client.wait_for_workers(3, timeout=60)
+        assert list(cluster.run(deadly, [(Path("a"), Path("none"))], scheduler=tap.address))
+    assert "less than 1.5 GB" in capsys.readouterr().err
 
 
 def test_another_version_is_refused(run, tmp_path):
