@@ -12,8 +12,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
+from . import hub
 from .errors import ModelError
 from .model import ModelConfig, SpeechModel
+from .networks import SlidingTDNN
 
 FORMAT = "speechjem-model-1"
 DEFAULT = "daylight"
@@ -26,6 +30,25 @@ def default_folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "models" / DEFAULT
 
 
+def locate(name: Path | str | None = None) -> Path:
+    """The folder of a model.
+
+    Args:
+        name: path of a folder; or, if there is none, 'daylight' for the shipped model, which is also the
+            default, or org/name[@revision] for one on the Hugging Face hub (see `hub.download`).
+
+    Raises:
+        ModelError: if a model on the hub cannot be had, or is not what the hub says it is.
+    """
+    if name is None or (str(name) == DEFAULT and not Path(name).exists()):
+        return default_folder()
+    if Path(name).exists() or not hub.is_name(str(name)):
+        return Path(name)
+    folder = hub.download(str(name), read_config)
+    check_sha256(folder)
+    return folder
+
+
 def save(model: SpeechModel, folder: Path) -> None:
     """Write config.json and model.safetensors; each file is complete or absent.
 
@@ -36,30 +59,47 @@ def save(model: SpeechModel, folder: Path) -> None:
     from safetensors.torch import save as serialise
 
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"format": FORMAT, **dataclasses.asdict(model.config)}
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = serialise({name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()})
+    sha256 = hashlib.sha256(weights).hexdigest()
+    config = {"format": FORMAT, "sha256": sha256, **dataclasses.asdict(model.config)}
     replace_file(folder / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
-    replace_file(folder / "model.safetensors", lambda path: path.write_bytes(serialise(weights)))
+    replace_file(folder / hub.WEIGHTS, lambda path: path.write_bytes(weights))
 
 
-def load(folder: Path | str | None = None, device: str = "cpu") -> SpeechModel:
-    """Load a model folder, the shipped one by default, ready for use.
+def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:
+    """Load a model, ready for use.
+
+    Args:
+        name: as in `locate`.
+        device: of the weights.
 
     Raises:
-        ModelError: if the folder, its configuration or its weights are missing, corrupt or foreign.
+        ModelError: if the folder, its configuration or its weights are missing, corrupt or foreign; or as
+            `locate`.
     """
-    folder = Path(folder) if folder is not None else default_folder()
+    folder = locate(name)
     config = read_config(folder)
     try:
+        _check_size(config, folder / hub.WEIGHTS)
         model = SpeechModel(config)
     except (RuntimeError, ValueError, ArithmeticError, LookupError) as error:  # impossible sizes
         raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
-    _load_weights(model, folder / "model.safetensors")
+    _load_weights(model, folder / hub.WEIGHTS)
     return model.to(device).eval().requires_grad_(False)
 
 
 def read_config(folder: Path) -> ModelConfig:
     """The configuration of a model folder; raises ModelError as `load` does."""
+    content = _read_json(folder)
+    content.pop("sha256", None)
+    try:
+        return from_dict(ModelConfig, content)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
+
+
+def _read_json(folder: Path) -> dict[str, Any]:
+    """All of config.json but its format, which is the right one."""
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} is not a model folder: it has no config.json. Check the path.")
@@ -71,28 +111,50 @@ def read_config(folder: Path) -> ModelConfig:
         raise ModelError(
             f"{path} does not describe a {FORMAT}; choose a folder that 'speechjem train' wrote."
         )
+    return content
+
+
+def is_model(folder: Path) -> bool:
+    """Whether the config.json of a folder says that it is a model of ours, sound or not."""
     try:
-        return from_dict(ModelConfig, content)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: {error}; get the model again.") from error
+        _read_json(folder)
+    except ModelError:
+        return False
+    return True
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """Facts about a model folder for a reader: where, how big, its checksum, and its settings.
+def check_sha256(folder: Path) -> tuple[str, str | None]:
+    """Compare the weights with the sha256 that config.json, or the hub they came from, states.
+
+    Returns:
+        Their sha256, and who states it: 'config.json', 'the hub', or None if nobody does.
 
     Raises:
-        ModelError: as `load`.
+        ModelError: if another one is stated, or there are no weights.
     """
-    model = load(folder)
-    path = folder / "model.safetensors"
-    return {
-        "folder": str(folder),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "context_seconds": model.config.network.context * model.fbank.frame_seconds,
-        **dataclasses.asdict(model.config),
-    }
+    path = folder / hub.WEIGHTS
+    statements = {"config.json": _read_json(folder).get("sha256"), "the hub": hub.stated_sha256(path)}
+    try:
+        actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"Cannot read {path} ({error.strerror}); get the model again.") from error
+    by = None
+    for source, stated in statements.items():
+        if stated is not None and stated != actual:
+            raise ModelError(
+                f"{path} is not the file it should be: its sha256 is {actual}, but {source} states {stated}; "
+                f"delete {path.resolve()}, and get the model again."
+            )
+        by = source if stated else by
+    return actual, by
+
+
+def _check_size(config: ModelConfig, weights: Path) -> None:
+    """Refuse a network with more parameters than the weights have bytes, before it takes memory."""
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in SlidingTDNN(config.network).parameters())
+    if weights.is_file() and parameters > weights.stat().st_size:
+        raise ValueError(f"a network of {parameters} parameters is too large for {weights.name}")
 
 
 def from_dict(kind: type[T], content: dict[str, Any]) -> T:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 from . import __version__
-from .errors import InputError, SpeechjemError, UsageError
+from .errors import InputError, ModelError, SpeechjemError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Model = Annotated[Path | None, typer.Option(help="Model folder; the shipped model by default.")]
+WHICH = "Model folder, or org/name[@revision] on the Hugging Face hub; the shipped model by default."
+Model = Annotated[str | None, typer.Option(help=WHICH)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Steps = Annotated[int | None, typer.Option(help="Number of steps; the model's by default.")]
 StepSize = Annotated[
@@ -177,7 +178,7 @@ def denoise(
     if as_json and (live or pipes.PIPE in (target for _, target in tasks)):
         raise UsageError("--json reports on stdout; name files to write.")
     settings: dict[str, Any] = {
-        "model": str(model.absolute()) if model else None, "mode": mode, "steps": steps,
+        "model": str(Path(model).absolute()) if model and Path(model).exists() else model, "mode": mode, "steps": steps,
         "step_size": step_size, "noise": noise, "strength": strength, "seed": seed, "device": device,
     }  # fmt: skip
     if live:
@@ -255,7 +256,7 @@ def export(
 
     if out.exists() and not force:
         raise InputError(f"{out} exists; pass --force to overwrite it.")
-    to_onnx(out, str(model) if model else None, steps)
+    to_onnx(out, model, steps)
     print(out)
 
 
@@ -321,7 +322,7 @@ def generate(
         if picture.exists() and not force:
             raise InputError(f"{picture} exists; pass --force to overwrite it.")
     generator = Generator(
-        str(model) if model else None, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
+        model, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
         temperature=temperature, like=audio.read(like) if like else None, pitch=pitch, device=device,
     )  # fmt: skip
     chain: list[tuple[Tensor, Tensor]] = []
@@ -368,7 +369,7 @@ def inpaint(
     """Fill a gap in a recording, such as a lost packet, from what is around it."""
     from .editing import Editor
 
-    editor = Editor(str(model) if model else None, steps=steps, seed=seed)
+    editor = Editor(model, steps=steps, seed=seed)
     _edit(source, out, "inpainted", lambda x, rate: editor.inpaint(x, rate, start, end), force)
 
 
@@ -386,7 +387,7 @@ def convert(
     """Turn one phone of a recording, wherever it is heard, into another."""
     from .editing import Editor
 
-    editor = Editor(str(model) if model else None, steps=steps, seed=seed)
+    editor = Editor(model, steps=steps, seed=seed)
     _edit(source, out, "converted", lambda x, rate: editor.convert(x, rate, old, new), force)
 
 
@@ -457,7 +458,7 @@ def classify(
 
     if ctm and as_json:
         raise UsageError("Give either --ctm or --json.")
-    classifier = Classifier(str(model) if model else None, device=device)
+    classifier = Classifier(model, device=device)
 
     def work(source: Path, _: Path) -> list[Segment]:
         recording = audio.read(source)
@@ -638,15 +639,57 @@ def _alignment_target(directory: Path, force: bool) -> Path:
     return target
 
 
-@app.command()
-def info(
-    model: Annotated[Path | None, typer.Argument(help="Model folder; the shipped model by default.")] = None,
+models = typer.Typer(help="List, describe and verify models.", no_args_is_help=True)
+app.add_typer(models, name="models")
+ModelName = Annotated[str | None, typer.Argument(help=WHICH)]
+
+
+@models.command("list")
+def list_models(
+    folders: Annotated[list[Path] | None, typer.Argument(help="Folders to look for models in.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Describe a model: settings, size, checksum."""
-    from . import checkpoint
+    """List the shipped model, those in the given folders, and those downloaded from the hub."""
+    from . import catalogue
 
-    facts = checkpoint.describe(model or checkpoint.default_folder())
+    rows, failures = [], 0
+    for name, folder in catalogue.find(folders or []):
+        try:
+            facts = catalogue.describe(folder)
+        except ModelError as error:
+            _complain(error)
+            failures += 1
+            continue
+        rows.append({"name": name, **{key: facts[key] for key in catalogue.LISTED}})
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+    else:
+        header = ("name", *catalogue.LISTED)
+        _print_table("models", header, ([_plain(row[key]) for key in header] for row in rows))
+    if failures:
+        raise typer.Exit(1)
+
+
+@models.command("verify")
+def verify_model(model: ModelName = None, as_json: Json = False) -> None:
+    """Load a model safely, compare its sha256 with what is stated, and run it once."""
+    from . import catalogue
+
+    facts = catalogue.verify(model)
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        _print_table("sound", ("part", "found"), facts.items())
+
+
+@models.command("info")
+@app.command()
+def info(model: ModelName = None, as_json: Json = False) -> None:
+    """Describe a model: card, licence, size, checksum, settings."""
+    from . import catalogue
+
+    facts = catalogue.describe(model)
     if as_json:
         print(json.dumps(facts))
     else:
@@ -733,7 +776,7 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    return str(value)
+    return "not stated" if value is None else str(value)
 
 
 def _numbers(text: str) -> list[float]:

@@ -29,11 +29,10 @@ from .device import choose_device, use_bfloat16
 from .errors import InputError, UsageError
 from .jem import JEM
 from .langevin import sample, with_given
-from .model import SpeechModel
+from .model import MODES, SpeechModel
 from .observation import Observation
 from .rumble import RumbleFilter
 
-MODES = ("descent", "prior")
 CHUNK = 1 << 18  # samples of an array that are resampled at once
 # Steps reach further and further; what comes from 2 s away changes the output by about -90 dB.
 FADED = 200  # frames

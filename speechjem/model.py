@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,25 @@ from .networks import NetworkConfig, SlidingTDNN
 from .phones import PHONES
 from .starts import Starts
 
+MODES = ("descent", "prior")
+# What a setting may be: beyond any sensible model, but a stranger's config.json shall not take all memory.
+LIMITS = {
+    "fbank.sample_rate": (1000, 768_000),
+    "fbank.bins": (1, 1024),
+    "fbank.window": (16, 2**16),
+    "fbank.hop": (1, 2**15),
+    "fbank.floor": (1e-30, 1.0),
+    "fbank.level": (-100.0, 100.0),
+    "network.channels": (1, 2**16),
+    "network.hidden": (1, 2**16),
+    "network.context": (1, 10_000),
+    "descent.steps": (1, 100),
+    "denoise_prior.steps": (1, 10_000),
+    "denoise_noise_weight": (0.0, 1e6),
+    "generate.steps": (1, 10_000),
+    "guidance": (0.0, 1e6),
+    "temperature": (0.0, 1e6),
+}
 RESAMPLED = 0.91  # share of the band that lies below the slopes of resampling filters
 
 
@@ -47,6 +67,20 @@ class ModelConfig:
     denoise_generated: bool = False
 
     def __post_init__(self) -> None:
+        for name, (low, high) in LIMITS.items():
+            value = attrgetter(name)(self)
+            if not low <= value <= high:  # NaN is in no range
+                raise ValueError(f"setting {name!r} must be from {low:g} to {high:g}, not {value:g}")
+        if min(self.network.dilations, default=1) < 1:
+            raise ValueError("setting 'dilations' must be numbers of frames from 1")
+        if self.fbank.hop > self.fbank.window // 2:
+            raise ValueError("fbank's hop must be at most half its window")
+        if not 0 <= self.fbank.low < self.fbank.high <= self.fbank.sample_rate / 2:
+            raise ValueError("fbank's low and high must be frequencies up to half its sample rate")
+        if len(set(self.phones)) < len(self.phones):
+            raise ValueError("the phones must have different names")
+        if self.denoise_mode not in MODES:
+            raise ValueError(f"setting 'denoise_mode' must be one of {', '.join(MODES)}")
         if (self.network.bins, self.network.classes) != (self.fbank.bins, len(self.phones)):
             raise ValueError("the network's bins and classes must be as many as fbank's bins and the phones")
         if self.network.fine not in (0, self.fbank.window // 2 + 1):

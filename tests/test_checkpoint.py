@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pickle
@@ -120,14 +121,6 @@ def test_saving_again_replaces_the_model(folder):
     assert torch.equal(outputs(checkpoint.load(folder))[1], outputs(make_model(1))[1])
 
 
-def test_facts_about_a_folder_are_true(folder):
-    facts = checkpoint.describe(folder)
-    assert facts["parameters"] == sum(p.numel() for p in make_model().parameters())
-    assert facts["bytes"] == os.path.getsize(folder / "model.safetensors")
-    assert facts["context_seconds"] == pytest.approx(4 * 0.01)  # 1 + 1 + 2 frames
-    assert facts["network"]["channels"] == 16
-
-
 # What a failure leaves
 
 
@@ -165,6 +158,16 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
         checkpoint.replace_file(path, write)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_checksum_of_the_weights_is_stated_and_compared(folder):
+    weights = (folder / "model.safetensors").read_bytes()
+    sha256 = hashlib.sha256(weights).hexdigest()
+    assert json.loads((folder / "config.json").read_text())["sha256"] == sha256
+    assert checkpoint.check_sha256(folder) == (sha256, "config.json")
+    (folder / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(ModelError, match=f"config.json states {sha256}"):
+        checkpoint.check_sha256(folder)
 
 
 # What is refused
@@ -229,6 +232,18 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(folder, keys, value):
         (("network", "bins"), 40),
         (("phones",), ["AA"]),
         (("descent", "steps"), 0),
+        (("network", "channels"), 20_000),  # 2 GB, for weights of some kB
+        (("network", "dilations"), [1, -1]),
+        (("network", "dilations"), [1, 10**6]),
+        (("fbank", "window"), 10**10),
+        (("fbank", "hop"), 0),
+        (("fbank", "hop"), 300),
+        (("fbank", "sample_rate"), 1),
+        (("fbank", "high"), 9000),
+        (("fbank", "floor"), 0),
+        (("fbank", "level"), float("nan")),
+        (("generate", "steps"), 10**9),
+        (("denoise_mode",), "magic"),
     ],
 )
 def test_impossible_sizes_are_refused(folder, keys, value):
