@@ -18,10 +18,21 @@ if TYPE_CHECKING:
     from .generation import generate as generate
     from .metrics import score as score
     from .streaming import StreamDenoiser as StreamDenoiser
+    from .transform import DenoiseTransform as DenoiseTransform
 
 __version__ = "0.1.0"
-__all__ = ["Denoiser", "StreamDenoiser", "classify", "denoise", "generate", "load_model", "score"]
+__all__ = [
+    "DenoiseTransform",
+    "Denoiser",
+    "StreamDenoiser",
+    "classify",
+    "denoise",
+    "generate",
+    "load_model",
+    "score",
+]
 _HOME = {
+    "DenoiseTransform": ("transform", "DenoiseTransform"),
     "Denoiser": ("denoising", "Denoiser"),
     "StreamDenoiser": ("streaming", "StreamDenoiser"),
     "classify": ("classification", "classify"),

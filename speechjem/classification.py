@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import logsumexp, softmax
 
 from . import audio, checkpoint
 from .blocks import Blocks
@@ -33,6 +35,29 @@ class Segment:
     probability: float
 
 
+@dataclass(frozen=True)
+class Frames:
+    """A recording as the model hears it, frame by frame.
+
+    Attributes:
+        log_mel: natural logarithm of the mel power, at the recording's own level, shape (frames, bins).
+        logits: f(x), shape (frames, phones).
+    """
+
+    log_mel: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def posteriors(self) -> np.ndarray:
+        """p(phone | frame), shape (frames, phones)."""
+        return softmax(self.logits, axis=1)
+
+    @property
+    def energy(self) -> np.ndarray:
+        """Share of every frame in E(x), -logsumexp f(x), shape (frames,)."""
+        return -logsumexp(self.logits, axis=1)
+
+
 class Classifier:
     """Says which phones a recording has, and when.
 
@@ -46,7 +71,11 @@ class Classifier:
         self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
 
     def posteriors(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """p(phone | frame), shape (frames, phones); a frame every 10 ms.
+        """p(phone | frame), shape (frames, phones); see `frames`."""
+        return self.frames(samples, sample_rate).posteriors
+
+    def frames(self, samples: np.ndarray, sample_rate: int) -> Frames:
+        """Log-mel, logits and what follows from them; a frame every 10 ms.
 
         Args:
             samples: shape (samples,) or (channels, samples); channels are averaged.
@@ -60,21 +89,27 @@ class Classifier:
             raise InputError("Phones need finite samples of shape (samples,) or (channels, samples).")
         rate = self.model.config.fbank.sample_rate
         waveform = audio.resample(audio.mono(np.atleast_2d(samples)), sample_rate, rate)[None]
-        level = self.model.fbank.level_gain(torch.from_numpy(waveform)).item()
+        if waveform.size == 0:
+            raise InputError(
+                f"A recording of less than a sample at {rate} Hz has no phones; give a longer one."
+            )
+        fbank, jem = self.model.fbank, self.model.jem
+        level = fbank.level_gain(torch.from_numpy(waveform)).item()
         hop, context = self.model.config.fbank.hop, self.model.config.network.context + 2
         blocks, parts = Blocks(1, hop, context), []
         with torch.no_grad():
             for block in [*blocks.push(waveform), *blocks.flush()]:
-                frames = self.model.fbank(level * torch.from_numpy(block.samples).to(self.device))
+                x = fbank(level * torch.from_numpy(block.samples).to(self.device))
+                log_mel = fbank.denormalise(x) - 2 * math.log(level)
                 last = None if block.last else block.size // hop
-                log_posterior = self.model.jem.log_posterior(frames)[0]
-                parts.append(log_posterior[block.skip // hop :][:last].exp().cpu())
-        return torch.cat(parts).numpy()
+                parts.append(torch.cat([log_mel, jem.logits(x)], -1)[0, block.skip // hop :][:last].cpu())
+        bins = self.model.config.fbank.bins
+        return Frames(*np.split(torch.cat(parts).numpy(), [bins], axis=1))
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> list[Segment]:
         """The most likely sequence of phones, without gaps, from 0 to the end of the recording.
 
-        Args and errors: see `posteriors`.
+        Args and errors: see `frames`.
         """
         posteriors = self.posteriors(samples, sample_rate)
         path = _smooth(posteriors, self.model.fbank.frame_seconds)

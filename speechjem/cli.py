@@ -10,6 +10,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -178,8 +179,9 @@ def denoise(
     if as_json and (live or pipes.PIPE in (target for _, target in tasks)):
         raise UsageError("--json reports on stdout; name files to write.")
     settings: dict[str, Any] = {
-        "model": str(Path(model).absolute()) if model and Path(model).exists() else model, "mode": mode, "steps": steps,
-        "step_size": step_size, "noise": noise, "strength": strength, "seed": seed, "device": device,
+        "model": str(Path(model).absolute()) if model and Path(model).exists() else model,
+        "mode": mode, "steps": steps, "step_size": step_size, "noise": noise,
+        "strength": strength, "seed": seed, "device": device,
     }  # fmt: skip
     if live:
         _live(Denoiser(**settings))
@@ -318,9 +320,7 @@ def generate(
     for target in targets:
         audio.check_target(target, force)
     if picture is not None:
-        plot.picture_format(picture)
-        if picture.exists() and not force:
-            raise InputError(f"{picture} exists; pass --force to overwrite it.")
+        _check_picture(picture, force)
     generator = Generator(
         model, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
         temperature=temperature, like=audio.read(like) if like else None, pitch=pitch, device=device,
@@ -409,6 +409,45 @@ def _edit(
         subtype=recording.subtype, force=force,
     )  # fmt: skip
     print(target)
+
+
+@app.command("plot")
+def plot_recording(
+    source: Annotated[Path, typer.Argument(help="Audio file.")],
+    denoised: Annotated[
+        Path | None, typer.Argument(help="What came out of it; denoised now, and not kept, by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Picture to write; in-plot.png by default.")
+    ] = None,
+    model: Model = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Draw a recording before and after denoising: waveform, log-mel, gain, phones, energy."""
+    from . import audio, plot
+    from .classification import Classifier
+    from .denoising import Denoiser
+
+    target = out or source.with_name(f"{source.stem}-plot.png")
+    _check_picture(target, force)
+    classifier = Classifier(model, device=device)
+    before = audio.read(source)
+    if denoised:
+        after = audio.read(denoised)
+    else:
+        samples = Denoiser(classifier.model, device=device)(before.samples, before.sample_rate)
+        after = replace(before, samples=samples)
+    print(plot.overview(before, after, classifier, target))
+
+
+def _check_picture(path: Path, force: bool) -> None:
+    """For asking before a long computation."""
+    from . import plot
+
+    plot.picture_format(path)
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; pass --force to overwrite it.")
 
 
 @app.command()

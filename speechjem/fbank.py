@@ -128,9 +128,9 @@ class Fbank(nn.Module):
 
     def level_gain_of(self, mean_square: Tensor) -> Tensor:
         """`level_gain` for a mean square already known, shape of `mean_square`."""
-        rms = mean_square.sqrt()
-        target = 10 ** (self.config.level / 20)
-        return torch.where(rms > 1e-9, target / rms.clamp_min(1e-9), 1.0)
+        # Bounded before the root, whose slope at zero would make the gradients of silence NaN.
+        rms = mean_square.clamp_min(1e-18).sqrt()
+        return torch.where(mean_square > 1e-18, 10 ** (self.config.level / 20) / rms, 1.0)
 
     @property
     def frame_seconds(self) -> float:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from speechjem.audio import Audio
+    from speechjem.classification import Classifier
+    from speechjem.fbank import FbankConfig
+
 Array = NDArray[np.float64]
 
 DPI = 100
@@ -27,11 +31,15 @@ COLOUR_MAP = "magma"  # perceptually uniform: brighter is more
 RANGE_DB = 80.0
 FLOOR_DB = -200.0  # stands for a level of zero
 MAX_FRAMES = 2000  # spectra drawn per panel; more would not be seen at 800 px
+DB = 10 / np.log(10)  # of the natural logarithm of a power
+GAIN_DB = 30.0
+GAIN_MAP, POSTERIOR_MAP = "cividis", "viridis"
 CHAIN_STATES = 6
 SMOOTHING = 10  # rows in the running mean of a training curve
 PANELS = {"loss": "loss", "energy_gap": "energy gap", "max_logit": "max logit", "accuracy": "accuracy"}
 # Okabe and Ito's colours, without the yellow that is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
+PAIR = {"before": {"color": "0.6", "label": "before"}, "after": {"color": COLOURS[0], "label": "after"}}
 LINE_STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -82,6 +90,66 @@ def before_after(
     return _save(figure, path)
 
 
+def overview(before: Audio, after: Audio, classifier: Classifier, path: str | os.PathLike[str]) -> Path:
+    """Draw what denoising did to a recording, and what the model hears in it, over one time axis.
+
+    From above: the waveforms; the log-mel before and after, on one colour scale; the gain of every mel bin;
+    the phone posteriors after; the energy of every frame, -logsumexp f(x), before and after. Channels are
+    averaged. The mel bins are the model's, and end where its band does. A recording longer than 20 s is drawn
+    from evenly spaced frames.
+
+    Args:
+        before: the input.
+        after: the output; of another rate or length, its common part with the input is compared.
+        classifier: says which phones there are.
+        path: Picture to write; its ending gives the format (.png where it has none).
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        InputError: If a recording has no samples, or some that are not finite.
+    """
+    config = classifier.model.config
+    step = classifier.model.fbank.frame_seconds
+    pair = {"before": before, "after": after}
+    heard = {name: classifier.frames(audio.samples, audio.sample_rate) for name, audio in pair.items()}
+    # A sine of full scale in the middle of a mel filter has about 0 dB.
+    reference = 20 * np.log10(config.fbank.window / 4)
+    levels = {name: DB * frames.log_mel.T - reference for name, frames in heard.items()}
+    top = max(float(level.max()) for level in levels.values())
+    shared = min(level.shape[1] for level in levels.values())
+    gain = levels["after"][:, :shared] - levels["before"][:, :shared]
+
+    figure = _figure(9.0, 11.0)
+    axes = figure.subplots(6, 1, sharex=True, height_ratios=[1.0, 1.3, 1.3, 1.3, 2.6, 1.0])
+    for name, recording in pair.items():
+        _draw_waveform(axes[0], recording, **PAIR[name])
+    axes[0].set(title="waveform", ylabel="amplitude")
+    axes[0].legend(loc="upper right", ncols=2, fontsize=8, framealpha=0.8)
+    for ax, (name, level) in zip(axes[1:3], levels.items(), strict=True):
+        image = _draw_frames(ax, level, step, COLOUR_MAP, top - RANGE_DB, top)
+        ax.set_title(f"log-mel {name}")
+    figure.colorbar(image, ax=axes[1:3], label="level (dB)", pad=0.02, aspect=30)
+    image = _draw_frames(axes[3], gain, step, GAIN_MAP, -GAIN_DB, 0.0)
+    axes[3].set_title("gain")
+    figure.colorbar(image, ax=axes[3], label="dB", pad=0.02, extend="both")
+    for ax in axes[1:4]:
+        _set_mel_ticks(ax, config.fbank)
+    image = _draw_frames(axes[4], heard["after"].posteriors.T, step, POSTERIOR_MAP, 0.0, 1.0)
+    _set_phone_ticks(axes[4], config.phones)
+    axes[4].set_title("phones after")
+    figure.colorbar(image, ax=axes[4], label="posterior", pad=0.02)
+    for name, frames in heard.items():
+        energy = frames.energy[:: _stride(len(frames.energy))]
+        times = step * _stride(len(frames.energy)) * np.arange(len(energy))
+        axes[5].plot(times, energy, linewidth=1.2, **PAIR[name])
+    axes[5].set(title="energy of every frame", ylabel="energy", xlabel="time (s)")
+    axes[5].grid(alpha=0.3)
+    axes[5].set_xlim(0, max(audio.samples.shape[1] / audio.sample_rate for audio in pair.values()))
+    return _save(figure, path)
+
+
 def chain(
     states: Sequence[ArrayLike], energies: ArrayLike, seconds: float, path: str | os.PathLike[str]
 ) -> Path:
@@ -101,7 +169,7 @@ def chain(
     Raises:
         UsageError: If there are no states, or not as many energies.
     """
-    levels = [10 / np.log(10) * np.asarray(state, dtype=np.float64).T for state in states]
+    levels = [DB * np.asarray(state, dtype=np.float64).T for state in states]
     energy = np.asarray(energies, dtype=np.float64)
     if not levels or energy.shape != (len(levels),):
         raise UsageError(f"A chain of {len(levels)} states needs as many energies, not {energy.shape}.")
@@ -259,6 +327,54 @@ def _draw_spectrogram(ax: Axes, level: Array, hop: int, sample_rate: int, top: f
         vmin=top - RANGE_DB,
         vmax=top,
     )
+
+
+def _draw_waveform(ax: Axes, recording: Audio, **style: Any) -> None:
+    """Draw the range of the samples, (channels, samples), in each of at most 2000 stretches of time."""
+    samples = recording.samples.mean(axis=0)
+    size = _stride(len(samples))
+    padded = np.pad(samples, (0, -len(samples) % size), mode="edge").reshape(-1, size)
+    times = (np.arange(len(padded)) + 0.5) * size / recording.sample_rate
+    ax.fill_between(times, padded.min(axis=1), padded.max(axis=1), linewidth=0.5, **style)
+
+
+def _draw_frames(ax: Axes, values: Array, step: float, colours: str, low: float, high: float) -> Any:
+    """Draw (rows, frames), of at most 2000 frames, each centred on its time in s."""
+    stride = _stride(values.shape[1])
+    end = (values.shape[1] - 0.5) * step
+    ax.set_facecolor("lightgrey")  # beyond the end of a shorter recording
+    return ax.imshow(
+        values[:, ::stride], origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high,
+        interpolation="nearest", extent=(-0.5 * step, end, -0.5, len(values) - 0.5),
+    )  # fmt: skip
+
+
+def _stride(count: int) -> int:
+    """Every how many of them are at most MAX_FRAMES."""
+    return max(1, -(-count // MAX_FRAMES))
+
+
+def _set_mel_ticks(ax: Axes, config: FbankConfig) -> None:
+    """Frequencies in kHz beside mel bins, whose centres are evenly spaced on HTK's mel scale."""
+
+    def mel(frequency: Array) -> Array:
+        return np.log1p(frequency / 700)
+
+    low, high = mel(np.array([config.low, config.high]))
+    wanted = 1000 * np.array([0.25, 0.5, 1, 2, 4, 8, 16])
+    shown = wanted[(wanted > config.low) & (wanted <= config.high)]
+    ax.set_yticks((mel(shown) - low) / (high - low) * (config.bins + 1) - 1, [f"{f / 1000:g}" for f in shown])
+    ax.set_ylim(-0.5, config.bins - 0.5)
+    ax.set_ylabel("kHz")
+
+
+def _set_phone_ticks(ax: Axes, phones: Sequence[str]) -> None:
+    """The names of all rows, in two columns, so that they have room."""
+    size = 7
+    ax.set_yticks(range(0, len(phones), 2), phones[::2], fontsize=size)
+    ax.set_yticks(range(1, len(phones), 2), phones[1::2], fontsize=size, minor=True)
+    ax.tick_params(axis="y", which="minor", pad=22)
+    ax.invert_yaxis()
 
 
 def _draw_panel(ax: Axes, runs: Mapping[str, Sequence[Mapping[str, float]]], key: str) -> None:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import speechjem
 from speechjem import blocks
@@ -67,6 +69,27 @@ def test_silence_is_where_the_recording_is_quiet(sample, classifier):
         if s.phone == "SIL":
             silent[round(s.start * 100) : round((s.start + s.duration) * 100)] = True
     assert level[silent].mean() < level[~silent].mean() - 15
+
+
+def test_less_than_a_sample_is_refused(classifier):
+    with pytest.raises(InputError, match="longer"):
+        classifier(np.ones(1), 12 * RATE)
+
+
+def test_frames_are_the_log_mel_of_the_recording_and_its_energies(sample, classifier):
+    """At the level of the recording, whatever the model works at; beside librosa's filterbank."""
+    fbank = classifier.model.config.fbank
+    frames = classifier.frames(0.1 * sample, RATE)
+    spectrum = librosa.stft(0.1 * sample, n_fft=fbank.window, hop_length=fbank.hop, pad_mode="constant")
+    mel = librosa.filters.mel(
+        sr=RATE, n_fft=fbank.window, n_mels=fbank.bins, fmin=0, fmax=8000, htk=True, norm=None
+    )
+    loud = frames.log_mel > -8  # well above the floor
+    assert loud.mean() > 0.3
+    np.testing.assert_allclose(
+        frames.log_mel[loud], np.log(mel @ np.abs(spectrum) ** 2 + 1e-9).T[loud], atol=0.05
+    )
+    np.testing.assert_allclose(frames.energy, -torch.from_numpy(frames.logits).logsumexp(1), rtol=1e-5)
 
 
 def test_posteriors_sum_to_one_and_come_every_10_ms(sample, classifier):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import librosa
+import matplotlib.image
 import numpy as np
 import pytest
 import soundfile
@@ -264,6 +265,36 @@ def test_generate_draws_its_chain_and_overwrites_no_picture(run):
     assert not Path("other.wav").exists()
 
 
+def test_plot_denoises_or_takes_what_was_denoised(run, tmp_path):
+    write("in.wav", speech_like(0.5, 44100, 2), 44100)
+    assert run("plot", "in.wav")[:2] == (0, "in-plot.png\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in-plot.png", "in.wav"]
+    assert run("denoise", "in.wav", "-o", "out.wav", "--mode", "descent")[0] == 0
+    assert run("plot", "in.wav", "out.wav", "-o", "other.png")[:2] == (0, "other.png\n")
+    assert run("plot", "in.wav", "in.wav", "-o", "same.png")[0] == 0
+    pictures = [matplotlib.image.imread(name) for name in ("in-plot.png", "other.png", "same.png")]
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.2 * np.abs(pictures[0] - pictures[2]).mean()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (("no.wav",), 1, "no.wav"),
+        (("a.wav", "text.wav"), 1, "text.wav"),
+        (("a.wav", "-o", "there.png"), 1, "--force"),
+        (("a.wav", "-o", "a.doc"), 2, "Cannot write a picture as '.doc'"),
+        (("a.wav", "--model", "nowhere"), 1, "nowhere"),
+    ],
+)
+def test_plot_refuses_what_cannot_be(run, tmp_path, words, code, part):
+    write("a.wav")
+    for name in ("text.wav", "there.png"):
+        (tmp_path / name).write_text("precious")
+    refused(run("plot", *words), code, part)
+    assert (tmp_path / "there.png").read_text() == "precious"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_generate_like_a_voice(run):
     write("voice.wav", librosa.resample(CLEAN, orig_sr=RATE, target_sr=22050), 22050)
     assert run("generate", "--text", "hello", "--like", "voice.wav", "-o", "hello.wav")[0] == 0
@@ -357,7 +388,20 @@ def test_help_is_quick():
 
 @pytest.mark.parametrize(
     "command",
-    ["denoise", "generate", "inpaint", "convert", "score", "classify", "train", "export", "info", "phones"],
+    [
+        "denoise",
+        "generate",
+        "inpaint",
+        "convert",
+        "score",
+        "classify",
+        "train",
+        "export",
+        "plot",
+        "models",
+        "info",
+        "phones",
+    ],
 )
 def test_every_command_has_help(run, command):
     code, out, _ = run(command, "--help")

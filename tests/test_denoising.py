@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pedalboard
 import pytest
 import soundfile
 import soxr
@@ -178,3 +179,18 @@ def test_samples_that_are_not_finite_are_refused(denoiser):
 def test_an_impossible_rate_is_refused(denoiser):
     with pytest.raises(UsageError, match="Hz"):
         denoiser(np.zeros(100, np.float32), 0)
+
+
+def test_it_is_called_like_a_transform_of_other_libraries(pair, denoiser):
+    """audiomentations calls transform(samples=..., sample_rate=...), pedalboard's rates are floats; both take
+    (samples,) or (channels, samples) in float32, give the same, and leave what they were given alone."""
+    chain = [pedalboard.Pedalboard([pedalboard.Gain(-6)]), denoiser, pedalboard.Gain(6)]
+    samples = np.stack([pair[1][:RATE], pair[0][:RATE]])
+    kept = samples.copy()
+    out = samples
+    for transform in chain:
+        out = transform(out, float(RATE))
+    assert (out.dtype, out.shape) == (np.float32, samples.shape)
+    np.testing.assert_allclose(out, denoiser(samples=samples, sample_rate=RATE), atol=1e-3)
+    np.testing.assert_array_equal(samples, kept)
+    assert denoiser(samples, 44100.0).shape == samples.shape

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from speechjem import plot
+from speechjem import audio, plot
+from speechjem.classification import Classifier
 from speechjem.errors import InputError, UsageError
 
 RATE = 16000
@@ -53,6 +56,71 @@ def test_pyplot_is_not_used(tmp_path: Path) -> None:
     )
     root = Path(__file__).resolve().parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def speech() -> audio.Audio:
+    whole = audio.read(Path(__file__).parents[1] / "samples" / "clean.flac")
+    return replace(whole, samples=whole.samples[:, RATE : 3 * RATE])
+
+
+def panel(image: np.ndarray, top: float, bottom: float) -> np.ndarray:
+    """A part of an overview, given by shares of its height, without what is beside its axes."""
+    height, width = image.shape[:2]
+    return image[int(top * height) : int(bottom * height), int(0.1 * width) : int(0.85 * width)]
+
+
+@pytest.mark.parametrize("gain", [0.0, -10.0, -20.0])
+def test_an_overview_shows_the_gain(
+    tmp_path: Path, classifier: Classifier, speech: audio.Audio, gain: float
+) -> None:
+    after = replace(speech, samples=10 ** (gain / 20) * speech.samples)
+    image = pixels(plot.overview(speech, after, classifier, tmp_path / "a.png"))
+    colour = colormaps[plot.GAIN_MAP](1 + gain / plot.GAIN_DB)
+    assert np.median(panel(image, 0.46, 0.55), axis=(0, 1)) == pytest.approx(colour[:3], abs=0.05)
+    before, after_ = (panel(image, *place).mean() for place in ((0.16, 0.25), (0.31, 0.40)))
+    assert (before - after_ > 0.05) == (gain < 0)
+    # The level of a recording does not matter to the model: one line hides the other.
+    energy = panel(image, 0.87, 0.95)
+    assert near(energy, plot.COLOURS[0]) > 500
+    assert near(energy, "0.6") < 0.2 * near(energy, plot.COLOURS[0])
+
+
+def test_an_overview_shows_the_phones(tmp_path: Path, classifier: Classifier) -> None:
+    """All is silence: the first row of the phones, and no other, has the brightest colour."""
+    silence = audio.Audio(SILENCE[None].astype(np.float32), RATE, "WAV", "PCM_16")
+    image = pixels(plot.overview(silence, silence, classifier, tmp_path / "a.png"))
+    found = np.abs(panel(image, 0.58, 0.84) - np.array(colormaps["viridis"](1.0))[:3]).max(-1) < 0.15
+    rows_found = np.flatnonzero(found.mean(axis=1) > 0.8)
+    assert len(rows_found) == pytest.approx(0.26 * len(image) / 44, abs=4)
+    assert rows_found.max() < 0.2 * len(found)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("rate", "channels", "count"), [(44100, 2, 44100), (8000, 1, 3), (192000, 5, 40), (RATE, 1, 60 * RATE)]
+)
+def test_an_overview_of_any_rate_channels_and_length(
+    tmp_path: Path, classifier: Classifier, speech: audio.Audio, rate: int, channels: int, count: int
+) -> None:
+    """The other recording has another rate and length."""
+    samples = 0.1 * np.random.default_rng(0).standard_normal((channels, count)).astype(np.float32)
+    strange = audio.Audio(samples, rate, "WAV", "FLOAT")
+    for pair in ((strange, speech), (speech, strange)):
+        assert pixels(plot.overview(*pair, classifier, tmp_path / "a.png")).shape[:2] == (1100, 900)
+
+
+def test_an_overview_of_nothing_is_refused(
+    tmp_path: Path, classifier: Classifier, speech: audio.Audio
+) -> None:
+    with pytest.raises(InputError):
+        plot.overview(speech, replace(speech, samples=speech.samples[:, :0]), classifier, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_chain_is_drawn_from_its_start_to_its_end(tmp_path: Path) -> None:
