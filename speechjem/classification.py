@@ -62,7 +62,7 @@ class Classifier:
     """Says which phones a recording has, and when.
 
     Args:
-        model: a loaded model, or the path of a model folder; the shipped model by default.
+        model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
     """
 

@@ -43,7 +43,7 @@ class Denoiser:
     """Enhances recordings of any sample rate and number of channels.
 
     Args:
-        model: a loaded model, or the path of a model folder; the shipped model by default.
+        model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
         mode: 'descent' or 'prior'; the model's better one by default.
         steps: number of steps; by default as trained (descent) or as the model's settings say (prior).
         step_size: factor on the trained step sizes (descent, default 1), or SGLD's step size (prior).

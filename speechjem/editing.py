@@ -31,7 +31,7 @@ class Editor:
     What changes is computed at the model's rate and added to the recording; all else stays to the sample.
 
     Args:
-        model: a loaded model, or the path of a model folder; the shipped model by default.
+        model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
         steps: of SGLD; by default as many as generation has.
         seed: of its noise.
 

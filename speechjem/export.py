@@ -82,7 +82,7 @@ def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | Non
 
     Args:
         path: file to write.
-        model: a loaded model, or the path of a model folder; the shipped model by default.
+        model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
         steps: number of descent steps.
 
     Raises:

@@ -40,7 +40,7 @@ class Generator:
     """Draws utterances of phones, of texts, or of nothing in particular.
 
     Args:
-        model: a loaded model, or the path of a model folder; the shipped model by default.
+        model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
         steps, step_size, noise: sampler settings, as the model's configuration says by default
             (see `langevin.LangevinConfig`).
         guidance: weight of log p(y | x) beside the energy; the model's by default.
