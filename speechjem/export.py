@@ -41,7 +41,7 @@ class Graph(nn.Module):
     def __init__(self, model: SpeechModel, steps: int | None = None):
         super().__init__()
         self.model = model
-        self.steps = steps or model.config.descent.steps
+        self.steps = model.config.descent.steps if steps is None else steps
         model.descent.check(self.steps)
         window = model.fbank.window.double().cpu().numpy()
         size = len(window)

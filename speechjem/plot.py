@@ -448,11 +448,16 @@ def picture_format(path: str | os.PathLike[str]) -> str:
 def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write the figure to a temporary file beside `path`, then rename it into place."""
     target, kind = Path(path), picture_format(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        figure.savefig(temporary, format=kind, dpi=DPI)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure.savefig(temporary, format=kind, dpi=DPI)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot write {target} ({error.strerror or error}); choose another place."
+        ) from error
     return target

@@ -282,6 +282,7 @@ def test_plot_denoises_or_takes_what_was_denoised(run, tmp_path):
         (("no.wav",), 1, "no.wav"),
         (("a.wav", "text.wav"), 1, "text.wav"),
         (("a.wav", "-o", "there.png"), 1, "--force"),
+        (("a.wav", "-o", "text.wav/plot.png"), 1, "Cannot write text.wav/plot.png"),
         (("a.wav", "-o", "a.doc"), 2, "Cannot write a picture as '.doc'"),
         (("a.wav", "--model", "nowhere"), 1, "nowhere"),
     ],

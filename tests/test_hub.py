@@ -193,7 +193,7 @@ def test_what_is_in_the_cache_needs_no_network(online, origin):
     origin.asked.clear()
     assert fetch(online, "tiny/jem@v1", HF_HUB_OFFLINE="1") == folder
     assert fetch(online, f"tiny/jem@{Hub.OLD}") == folder  # a commit never changes
-    assert origin.asked == []
+    assert not any("resolve" in path for path in origin.asked)
     assert fetch(online, "tiny/jem@v1", HF_ENDPOINT="http://127.0.0.1:9") == folder  # nobody listens there
 
 

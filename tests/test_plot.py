@@ -221,7 +221,7 @@ def test_picture_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError("disk full")
 
     monkeypatch.setattr(plot.os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="disk full"):
         plot.before_after(SILENCE, SILENCE, RATE, target)
     assert list(target.parent.iterdir()) == [target] and target.read_bytes() == content
 

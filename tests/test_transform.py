@@ -125,6 +125,7 @@ def test_what_is_no_waveform_is_refused(transform, bad):
         transform(bad)
 
 
-def test_more_steps_than_trained_are_refused(small):
-    with pytest.raises(UsageError, match="1 to 2"):
-        speechjem.DenoiseTransform(small, steps=3)
+def test_other_numbers_of_steps_than_trained_are_refused(small):
+    for steps in (0, 3):
+        with pytest.raises(UsageError, match="1 to 2"):
+            speechjem.DenoiseTransform(small, steps=steps)
