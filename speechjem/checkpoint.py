@@ -8,20 +8,26 @@ import json
 import os
 import types
 import typing
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from . import hub
 from .errors import ModelError
+from .image_model import ImageModel, ImageModelConfig
 from .model import ModelConfig, SpeechModel
 from .networks import SlidingTDNN
+from .wide_resnet import WideResNet
 
 FORMAT = "speechjem-model-1"
+IMAGE_FORMAT = "speechjem-image-model-1"
 DEFAULT = "daylight"
 T = TypeVar("T")
+M = TypeVar("M", SpeechModel, ImageModel)
 
 
 def default_folder() -> Path:
@@ -49,7 +55,7 @@ def locate(name: Path | str | None = None) -> Path:
     return folder
 
 
-def save(model: SpeechModel, folder: Path) -> None:
+def save(model: SpeechModel | ImageModel, folder: Path) -> None:
     """Write config.json and model.safetensors; each file is complete or absent.
 
     Args:
@@ -61,7 +67,8 @@ def save(model: SpeechModel, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = serialise({name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()})
     sha256 = hashlib.sha256(weights).hexdigest()
-    config = {"format": FORMAT, "sha256": sha256, **dataclasses.asdict(model.config)}
+    kind = IMAGE_FORMAT if isinstance(model, ImageModel) else FORMAT
+    config = {"format": kind, "sha256": sha256, **dataclasses.asdict(model.config)}
     replace_file(folder / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
     replace_file(folder / hub.WEIGHTS, lambda path: path.write_bytes(weights))
 
@@ -79,9 +86,24 @@ def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:
     """
     folder = locate(name)
     config = read_config(folder)
+    return _load(partial(SlidingTDNN, config.network), partial(SpeechModel, config), folder, device)
+
+
+def load_images(folder: Path | str, device: str = "cpu") -> ImageModel:
+    """Load a folder that has a model of images; raises ModelError as `load` does."""
+    folder = Path(folder)
+    config = _read_config(folder, ImageModelConfig, IMAGE_FORMAT)
+    network = partial(WideResNet, config.network, config.channels, len(config.classes))
+    return _load(network, partial(ImageModel, config), folder, device)
+
+
+def _load(
+    network: typing.Callable[[], nn.Module], build: typing.Callable[[], M], folder: Path, device: str
+) -> M:
+    """Build a model, once its network is known not to be too large, and load its weights."""
     try:
-        _check_size(config, folder / hub.WEIGHTS)
-        model = SpeechModel(config)
+        _check_size(network, folder / hub.WEIGHTS)
+        model = build()
     except (RuntimeError, ValueError, ArithmeticError, LookupError) as error:  # impossible sizes
         raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
     _load_weights(model, folder / hub.WEIGHTS)
@@ -90,16 +112,20 @@ def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:
 
 def read_config(folder: Path) -> ModelConfig:
     """The configuration of a model folder; raises ModelError as `load` does."""
-    content = _read_json(folder)
+    return _read_config(folder, ModelConfig, FORMAT)
+
+
+def _read_config(folder: Path, kind: type[T], name: str) -> T:
+    content = _read_json(folder, name)
     content.pop("sha256", None)
     try:
-        return from_dict(ModelConfig, content)
+        return from_dict(kind, content)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
 
 
-def _read_json(folder: Path) -> dict[str, Any]:
-    """All of config.json but its format, which is the right one."""
+def _read_json(folder: Path, name: str = FORMAT) -> dict[str, Any]:
+    """All of config.json but its format, which is the one of this name."""
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} is not a model folder: it has no config.json. Check the path.")
@@ -107,9 +133,10 @@ def _read_json(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); get the model again.") from error
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+    if not isinstance(content, dict) or content.pop("format", None) != name:
+        command = "train" if name == FORMAT else "train-images"
         raise ModelError(
-            f"{path} does not describe a {FORMAT}; choose a folder that 'speechjem train' wrote."
+            f"{path} does not describe a {name}; choose a folder that 'speechjem {command}' wrote."
         )
     return content
 
@@ -149,10 +176,10 @@ def check_sha256(folder: Path) -> tuple[str, str | None]:
     return actual, by
 
 
-def _check_size(config: ModelConfig, weights: Path) -> None:
+def _check_size(network: typing.Callable[[], nn.Module], weights: Path) -> None:
     """Refuse a network with more parameters than the weights have bytes, before it takes memory."""
     with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in SlidingTDNN(config.network).parameters())
+        parameters = sum(parameter.numel() for parameter in network().parameters())
     if weights.is_file() and parameters > weights.stat().st_size:
         raise ValueError(f"a network of {parameters} parameters is too large for {weights.name}")
 
@@ -186,7 +213,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     return value
 
 
-def _load_weights(model: SpeechModel, path: Path) -> None:
+def _load_weights(model: SpeechModel | ImageModel, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

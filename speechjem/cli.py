@@ -544,6 +544,27 @@ def train_model(
         print(folder / "model")
 
 
+@app.command("train-images")
+def train_image_model(
+    config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
+    folder: Annotated[str | None, typer.Option("--data", help="Folder of the images' files.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder of the training; exp/NAME of the configuration by default."),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Train a model of images by the same objective, or go on with a training that was interrupted."""
+    from . import distributed
+    from .settings import read_image_config, with_data
+    from .train_images import train
+
+    target = out or Path("exp") / config.stem
+    train(with_data(read_image_config(config), folder=folder), target, device=device)
+    if distributed.rank() == 0:
+        print(target / "model")
+
+
 data = typer.Typer(help="Check, mend, split and convert Kaldi data directories.", no_args_is_help=True)
 app.add_typer(data, name="data")
 Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp and utt2spk.")]

@@ -26,17 +26,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def use_bfloat16(precision: str) -> bool:
-    """Whether matrices shall be multiplied in bfloat16 on the CPU.
+def use_bfloat16(precision: str, device: torch.device | None = None) -> bool:
+    """Whether matrices shall be multiplied in bfloat16.
 
     Args:
-        precision: 'bfloat16', 'float32', or 'auto' for bfloat16 where the CPU has instructions for it.
+        precision: 'bfloat16', 'float32', or 'auto' for bfloat16 where the device has instructions for it.
+        device: where; the CPU by default.
 
     Raises:
         UsageError: if precision is something else.
     """
     if precision not in ("auto", "bfloat16", "float32"):
         raise UsageError(f"There is no precision {precision!r}; choose from: auto, bfloat16, float32.")
+    if precision == "auto" and device is not None and device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "auto":
         # A private function, absent from older releases: without it, single precision is safe.
         return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

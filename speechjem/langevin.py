@@ -22,6 +22,7 @@ from torch import Tensor
 from .errors import UsageError
 
 Gradient = Callable[[Tensor], Tensor]
+Start = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class ReplayBuffer:
     Args:
         classes: number of classes.
         slots: chains a class.
-        shape: shape of one chain, (frames, bins) for speech.
+        shape: shape of one chain, (frames, bins) for speech, (channels, height, width) for images.
         start: draws a new chain for every class of a list: a function of (classes, generator) to a tensor of
             shape (len(classes), *shape).
         generator: source of all randomness in the buffer.
@@ -167,7 +168,7 @@ class ReplayBuffer:
         classes: int,
         slots: int,
         shape: tuple[int, ...],
-        start: Callable[[Tensor, torch.Generator], Tensor],
+        start: Start,
         generator: torch.Generator,
     ):
         self.start = start
@@ -216,6 +217,15 @@ class ReplayBuffer:
         self.generator.set_state(state["generator"])
 
 
-def standard_normal(shape: tuple[int, ...]) -> Callable[[Tensor, torch.Generator], Tensor]:
+def standard_normal(shape: tuple[int, ...]) -> Start:
     """Start of chains from N(0, 1), for normalised frames."""
     return lambda labels, generator: torch.randn((len(labels), *shape), generator=generator)
+
+
+def uniform(shape: tuple[int, ...]) -> Start:
+    """Start of chains from U(-1, 1), for images."""
+
+    def draw(labels: Tensor, generator: torch.Generator) -> Tensor:
+        return 2 * torch.rand((len(labels), *shape), generator=generator, device=generator.device) - 1
+
+    return draw

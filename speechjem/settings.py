@@ -6,14 +6,16 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import checkpoint
 from .data.dataset import Augmentation
+from .data.images import ImageAugmentation
 from .errors import InputError
 from .langevin import LangevinConfig
 from .losses import OBJECTIVES
 from .model import ModelConfig
+from .wide_resnet import WideResNetConfig
 
 
 @dataclass(frozen=True)
@@ -34,30 +36,41 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class EnergyConfig:
+class ImageDataConfig:
+    """What the images are.
+
+    Attributes:
+        name: of the set, one that `data.images.read` knows.
+        folder: where its files are, relative to the working directory; null for digits.
+        held_out: so many of the last training images are not trained on, but measured.
+    """
+
+    name: str = "cifar10"
+    folder: str | None = None
+    held_out: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.held_out < 0:
+            raise ValueError(f"setting 'held_out' must be at least 0, not {self.held_out}")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
     """The energy objective and its negatives.
 
     Attributes:
         objective: one of `losses.OBJECTIVES`.
         weight: of the objective in the sum of losses; 0 leaves it and its sampling out.
-        unlabelled: weight, within the objective, of `losses.example` on excerpts without labels.
-        frames: length of a chain and of a chunk of real frames.
-        stride: every so many frames of a chunk are examples of the batch.
-        chunks: chunks of real frames an update.
         chains: SGLD chains an update.
         unconditional: share of chains that follow E(x) instead of E(x, y).
         slots: chains a class in the replay buffer.
-        restart: probability that a chain starts anew from N(0, 1).
+        restart: probability that a chain starts anew, from N(0, 1) in speech, from U(-1, 1) in images.
         langevin: sampler settings.
         adapt: try other sampler settings while training (`langevin.Adaptation`).
     """
 
     objective: str = "st-jem"
     weight: float = 1.0
-    unlabelled: float = 0.0
-    frames: int = 32
-    stride: int = 4
-    chunks: int = 16
     chains: int = 6
     unconditional: float = 0.1
     slots: int = 32
@@ -66,27 +79,79 @@ class EnergyConfig:
     adapt: bool = True
 
     def __post_init__(self) -> None:
-        _check_positive(self, "frames", "stride", "chunks", "chains", "slots")
-        if self.stride > self.frames:
-            raise ValueError(f"setting 'stride' must be at most 'frames' ({self.frames}), not {self.stride}")
+        _check_positive(self, "chains", "slots")
         if self.chains > self.slots:
             raise ValueError(f"setting 'chains' must be at most 'slots' ({self.slots}), not {self.chains}")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """All settings of a training.
+class EnergyConfig(ObjectiveConfig):
+    """The energy objective on chunks of frames.
+
+    Attributes:
+        frames: length of a chain and of a chunk of real frames.
+        stride: every so many frames of a chunk are examples of the batch.
+        chunks: chunks of real frames an update.
+        unlabelled: weight, within the objective, of `losses.example` on excerpts without labels.
+    """
+
+    frames: int = 32
+    stride: int = 4
+    chunks: int = 16
+    unlabelled: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_positive(self, "frames", "stride", "chunks")
+        if self.stride > self.frames:
+            raise ValueError(f"setting 'stride' must be at most 'frames' ({self.frames}), not {self.stride}")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Settings that any training has.
+
+    Attributes:
+        updates: number of updates.
+        batch: excerpts or images an update.
+        learning_rate: peak of the rate of all optimisers, reached after `warmup` updates, falling as a
+            cosine.
+        clip: bound on the norm of the gradient.
+        ema: decay of the averaged weights, which are the ones that ship.
+        logit_limit: largest |logit| that counts as healthy.
+        log_every, validate_every, save_every: in updates.
+        precision: 'auto' (bfloat16 where the processor multiplies it natively), 'bfloat16' or 'float32'.
+    """
+
+    energy: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    updates: int = 12000
+    batch: int = 8
+    learning_rate: float = 1e-3
+    warmup: int = 300
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    logit_limit: float = 1000.0
+    log_every: int = 20
+    validate_every: int = 1000
+    save_every: int = 500
+    seed: int = 0
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check_positive(
+            self, "updates", "batch", "learning_rate", "log_every", "validate_every", "save_every"
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig(LoopConfig):
+    """All settings of a training on speech, whose optimisers are Muon and AdamW.
 
     Attributes:
         augment: how excerpts are made.
         start: model folder whose weights to start from, or null for random ones.
-        updates: number of updates.
-        batch: excerpts an update.
         seconds: length of an excerpt.
-        learning_rate: peak of the rate of both optimisers (Muon and AdamW), reached after `warmup` updates,
-            falling as a cosine.
-        clip: bound on the norm of the gradient.
-        ema: decay of the averaged weights, which are the ones that ship.
         classify: weight of the cross-entropy on clean excerpts.
         classify_noisy: weight of the cross-entropy on the frames along the descent.
         denoise: weight of the descent's spectral loss; 0 trains no descent.
@@ -98,9 +163,6 @@ class TrainConfig:
         log_mel: weight of the squared error of each step's normalised log-mel.
         score_matching: weight of denoising score matching on the clean frames; 0 leaves it out.
         descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
-        logit_limit: largest |logit| that counts as healthy.
-        log_every, validate_every, save_every: in updates.
-        precision: 'auto' (bfloat16 where the CPU multiplies it natively), 'bfloat16' or 'float32'.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -108,14 +170,7 @@ class TrainConfig:
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     augment: Augmentation = field(default_factory=Augmentation)
     start: str | None = None
-    updates: int = 12000
-    batch: int = 8
     seconds: float = 2.0
-    learning_rate: float = 1e-3
-    warmup: int = 300
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.999
     classify: float = 1.0
     classify_noisy: float = 0.1
     denoise: float = 1.0
@@ -126,20 +181,45 @@ class TrainConfig:
     log_mel: float = 0.1
     score_matching: float = 0.0
     descent_schedule: tuple[float, ...] = (0.35, 0.7)
-    logit_limit: float = 1000.0
-    log_every: int = 20
-    validate_every: int = 1000
-    save_every: int = 500
-    seed: int = 0
-    precision: str = "auto"
 
     def __post_init__(self) -> None:
-        _check_positive(
-            self, "updates", "batch", "seconds", "learning_rate", "log_every", "validate_every", "save_every"
-        )
+        super().__post_init__()
+        _check_positive(self, "seconds")
         fbank = self.model.fbank
         if self.seconds * fbank.sample_rate < (self.energy.frames - 1) * fbank.hop:
             raise ValueError(f"{self.seconds} s have fewer frames than a chunk ({self.energy.frames})")
+
+
+@dataclass(frozen=True)
+class ImageTrainConfig(LoopConfig):
+    """All settings of a training on images, whose optimiser is AdamW (Adam, without weight decay).
+
+    Attributes:
+        network: size of the network.
+        generate: sampler settings that the model generates with.
+        augment: how images are varied.
+        classify: weight of a cross-entropy of the classes beside the energy objective, most of which have
+            one of their own.
+    """
+
+    data: ImageDataConfig = field(default_factory=ImageDataConfig)
+    network: WideResNetConfig = field(default_factory=WideResNetConfig)
+    generate: LangevinConfig = field(default_factory=LangevinConfig)
+    augment: ImageAugmentation = field(default_factory=ImageAugmentation)
+    batch: int = 64
+    weight_decay: float = 0.0
+    classify: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.energy.chains > self.batch:
+            raise ValueError(
+                f"setting 'chains' must be at most 'batch' ({self.batch}), not {self.energy.chains}"
+            )
+
+
+C = TypeVar("C", bound=LoopConfig)
+D = TypeVar("D", TrainConfig, ImageTrainConfig)
 
 
 def _check_positive(config: object, *names: str) -> None:
@@ -149,11 +229,20 @@ def _check_positive(config: object, *names: str) -> None:
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read a training configuration (YAML).
+    """Read the configuration of a training on speech (YAML).
 
     Raises:
         InputError: if the file is missing, not YAML, or has unknown or impossible settings.
     """
+    return _read(path, TrainConfig)
+
+
+def read_image_config(path: Path) -> ImageTrainConfig:
+    """Read the configuration of a training on images; raises InputError as `read_config` does."""
+    return _read(path, ImageTrainConfig)
+
+
+def _read(path: Path, kind: type[C]) -> C:
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -166,7 +255,7 @@ def read_config(path: Path) -> TrainConfig:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
         if not isinstance(content, dict):
             raise ValueError("it is not a mapping of settings")
-        config = checkpoint.from_dict(TrainConfig, content)
+        config = checkpoint.from_dict(kind, content)
     except FileNotFoundError as error:
         raise InputError(f"No such file: {path}. Give the path of a training configuration.") from error
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
@@ -180,7 +269,7 @@ def read_config(path: Path) -> TrainConfig:
     return config
 
 
-def with_data(config: TrainConfig, **paths: str | None) -> TrainConfig:
+def with_data(config: D, **paths: str | None) -> D:
     """The configuration with some paths of its data replaced; None leaves one as it is."""
     given: dict[str, Any] = {name: path for name, path in paths.items() if path is not None}
     return replace(config, data=replace(config.data, **given))

@@ -1,4 +1,4 @@
-"""Training: one loop that can be read from top to bottom.
+"""Training on speech: what an update is; `training` has the loop around it.
 
 An update draws a batch of clean and noisy excerpts and adds four losses, all on one network:
 
@@ -6,38 +6,24 @@ An update draws a batch of clean and noisy excerpts and adds four losses, all on
 - the energy objective (ST-JEM by default) on short chunks of real frames against SGLD samples,
 - the spectral loss of the trained descent from the noisy to the clean frames,
 - a light squared error of every step's log-mel.
-
-Started by torchrun (`torchrun --nproc-per-node 4 -m speechjem train ...`), each process draws batches and
-runs SGLD chains of its own, and the gradients are averaged. Negatives are not shared among processes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from . import checkpoint, distributed, evaluate
+from . import checkpoint, distributed, evaluate, training
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, Recording, load_corpus
-from .device import use_bfloat16
-from .errors import DivergenceError, ModelError, UsageError
+from .errors import UsageError
 from .fbank import Fbank
-from .jem import energy_of
-from .langevin import Adaptation, ReplayBuffer, sample, standard_normal
+from .langevin import standard_normal
 from .losses import (
-    OBJECTIVES,
     PesqDistance,
     denoising_score_matching,
     envelope_decorrelation,
@@ -47,20 +33,21 @@ from .losses import (
 )
 from .model import ModelConfig, SpeechModel
 from .settings import TrainConfig
-from .training_log import TrainingLog
 
 PIECE = (12, 60)  # frames, the shortest and the longest
 MEASURED = 500  # labelled recordings that say where chains of generation start
 
 
-class Trainer:
-    """Everything that changes while training, and one update of it.
+class Trainer(training.Trainer[SpeechModel]):
+    """Everything that changes while training on speech, and the losses of one update.
 
     Args:
         config: settings.
         corpus: recordings.
         build: makes the model of a configuration.
     """
+
+    config: TrainConfig
 
     def __init__(
         self,
@@ -69,7 +56,6 @@ class Trainer:
         build: Callable[[ModelConfig], SpeechModel] = SpeechModel,
     ):
         torch.manual_seed(config.seed)
-        self.config = config
         self.model = build(config.model)
         fbank = config.model.fbank
         self.batches = Batches(
@@ -80,18 +66,18 @@ class Trainer:
         else:
             self._start_from(config.start)
         self._measure_starts(corpus)
-        self.optimisers = _optimisers(self.model, config)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
-        self.generator = torch.Generator().manual_seed(config.seed + distributed.rank())
         shape = (config.energy.frames, fbank.bins)
-        self.buffer = ReplayBuffer(
-            len(config.model.phones), config.energy.slots, shape, standard_normal(shape), self.generator
+        super().__init__(
+            config,
+            self.model,
+            self.batches,
+            _optimisers(self.model, config),
+            len(config.model.phones),
+            shape,
+            standard_normal(shape),
         )
-        self.adaptation = Adaptation(config.energy.langevin)
         self.pesq = PesqDistance(fbank.sample_rate) if config.pesq > 0 else None
         self.bands = third_octaves(fbank.window // 2 + 1, fbank.sample_rate)
-        self.update = 0
-        self.bfloat16 = use_bfloat16(config.precision)
 
     def _start_from(self, folder: str) -> None:
         try:
@@ -115,30 +101,6 @@ class Trainer:
         fbank, labelled = self.model.fbank, [r for r in corpus.labelled if r.alignment is not None]
         chosen = labelled[:: max(1, len(labelled) // MEASURED)]
         self.model.starts.measure([_frames_of(fbank, r) for r in chosen], fbank.frame_seconds)
-
-    def step(self) -> dict[str, float]:
-        """One update; returns its metrics.
-
-        Raises:
-            DivergenceError: if a loss, a gradient or a logit leaves the healthy range.
-        """
-        self._set_learning_rate()
-        batch = self.batches.draw(self.update * distributed.world_size() + distributed.rank())
-        with self._autocast():
-            losses, metrics = self._losses(batch)
-        loss = torch.stack(list(losses.values())).sum()
-        self.model.zero_grad(set_to_none=True)
-        loss.backward()
-        distributed.average_gradients(self.model.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        metrics |= {name: value.item() for name, value in losses.items()}
-        metrics |= {"loss": loss.item(), "gradient_norm": norm.item()}
-        self._guard(metrics)
-        for optimiser in self.optimisers:
-            optimiser.step()
-        self.average.update_parameters(self.model)
-        self.update += 1
-        return metrics
 
     def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Weighted losses by name, and what is worth logging beside them."""
@@ -169,13 +131,12 @@ class Trainer:
         stride = slice(energy.stride // 2, None, energy.stride)
         logits = self.model.jem.logits(torch.cat([chunks, sampled]))[:, stride]
         real, fake = logits[: len(chunks)].flatten(0, 1), logits[len(chunks) :].flatten(0, 1)
-        loss = OBJECTIVES[energy.objective](real, chunk_labels[:, stride].flatten(), fake)
+        loss, metrics = self._objective(real, chunk_labels[:, stride].flatten(), fake)
         unlabelled = (labels == UNLABELLED).all(1)
         if energy.unlabelled > 0 and unlabelled.any():
             more = self.model.jem.logits(x[self._chunks(unlabelled, x.shape[1])])[:, stride]
             loss = loss + energy.unlabelled * example(more.flatten(0, 1), fake)
-        gap = (real.logsumexp(-1).mean() - fake.logsumexp(-1).mean()).item()
-        return loss, {"energy_gap": gap, "max_logit_energy": logits.abs().max().item()}
+        return loss, metrics
 
     def _chunks(self, chosen: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """Random short pieces of chosen excerpts: rows, shape (chunks, 1), and frames, (chunks, length)."""
@@ -184,31 +145,6 @@ class Trainer:
         rows = rows[torch.randint(len(rows), (energy.chunks,), generator=self.generator)]
         starts = torch.randint(frames - energy.frames + 1, (energy.chunks, 1), generator=self.generator)
         return rows[:, None], starts + torch.arange(energy.frames)
-
-    def _sample(self, real_labels: Tensor) -> Tensor:
-        """SGLD negatives of classes drawn from the real labels, from and back to the replay buffer."""
-        energy = self.config.energy
-        flat = real_labels.flatten()
-        labels = flat[torch.randperm(len(flat), generator=self.generator)[: energy.chains]]
-        chains, slots = self.buffer.draw(labels, energy.restart)
-        conditional = torch.rand(len(labels), generator=self.generator) >= energy.unconditional
-        frame_labels = labels[:, None].expand(-1, energy.frames)
-        jem = self.model.jem
-
-        def gradient(x: Tensor) -> Tensor:
-            with torch.enable_grad():
-                x = x.detach().requires_grad_()
-                logits = jem.logits(x)
-                total = torch.where(conditional, energy_of(logits, frame_labels), energy_of(logits)).sum()
-                return torch.autograd.grad(total, x)[0]
-
-        settings = self.adaptation.propose() if energy.adapt else energy.langevin
-        sampled = sample(gradient, chains, settings, self.generator)
-        if energy.adapt:
-            with torch.no_grad():
-                self.adaptation.report(jem.logits(sampled).logsumexp(-1).mean().item())
-        self.buffer.put(labels, slots, sampled)
-        return sampled
 
     def _denoise_losses(
         self, x_noisy: Tensor, x_clean: Tensor, noisy: Tensor, clean: Tensor, labels: Tensor
@@ -254,69 +190,6 @@ class Trainer:
         noise = torch.randn(x.shape, generator=self.generator)
         return denoising_score_matching(self.model.jem, x, 0.08 * 15.0**share, noise)
 
-    def _set_learning_rate(self) -> None:
-        config = self.config
-        warm = min(1.0, (self.update + 1) / max(1, config.warmup))
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.update / config.updates)))
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * warm * (0.01 + 0.99 * cosine)
-
-    def _guard(self, metrics: dict[str, float]) -> None:
-        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if distributed.in_any(bool(bad) or metrics["max_logit"] > self.config.logit_limit):
-            reason = f"{bad[0]} is not finite" if bad else f"max |logit| is {metrics['max_logit']:.0f}"
-            if not bad and metrics["max_logit"] <= self.config.logit_limit:
-                reason = "another process says why"
-            raise DivergenceError(
-                f"Training diverged at update {self.update}: {reason}. The last good checkpoint is kept; "
-                "lower the learning rate or the SGLD step size, or use the objective st-jem."
-            )
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
-
-    def shipped(self) -> SpeechModel:
-        """The averaged model, for evaluation and for saving."""
-        return cast(SpeechModel, self.average.module).eval()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The whole state, for an exact resume; complete in the first process only."""
-        own = {"buffer": self.buffer.state_dict(), "adaptation": self.adaptation.state_dict()}
-        return {
-            "config": json.dumps(asdict(self.config)),
-            "update": self.update,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "processes": distributed.gathered(own),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            UsageError: if the state belongs to another configuration, or to another number of processes.
-        """
-        if not isinstance(state, dict) or state.get("config") != json.dumps(asdict(self.config)):
-            raise UsageError(
-                "The checkpoint belongs to another configuration; choose another output folder, "
-                "or train with the settings in its config.json."
-            )
-        if len(state["processes"]) != distributed.world_size():
-            raise UsageError(
-                f"The checkpoint is one of {len(state['processes'])} processes, not of "
-                f"{distributed.world_size()}; go on with as many."
-            )
-        self.update = state["update"]
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        own = state["processes"][distributed.rank()]
-        self.buffer.load_state_dict(own["buffer"])
-        self.adaptation.load_state_dict(own["adaptation"])
-
 
 def train(
     config: TrainConfig,
@@ -326,11 +199,7 @@ def train(
     progress: bool = True,
     allow_pipes: bool = False,
 ) -> SpeechModel:
-    """Train, or go on with a training that was interrupted.
-
-    Writes to `out`: config.json, checkpoint.pt (the whole state), train.jsonl, TensorBoard events, and
-    model/, the model folder with the averaged weights. SIGINT and SIGTERM end it after the current update
-    with the state saved, by a KeyboardInterrupt, so that no script takes the model for a finished one.
+    """Train, or go on with a training that was interrupted; see `training.run` for what it writes.
 
     Args:
         config: settings; `config.data` says where the recordings are.
@@ -347,47 +216,15 @@ def train(
         KeyboardInterrupt: when a signal ended it early.
         InputError: if the data cannot be used.
     """
-    if corpus is None:
-        corpus = _load_data(config, allow_pipes)
-    out.mkdir(parents=True, exist_ok=True)
-    with distributed.together(), _stop_on_signal() as stop:
-        trainer = Trainer(config, corpus)
-        _resume(trainer, out)
-        follow = _follow(trainer, out, corpus, progress) if distributed.rank() == 0 else _alone(trainer)
-        for _ in follow:
-            if trainer.update % config.save_every == 0:
-                _save(trainer, out)
-            if distributed.in_any(bool(stop)):
-                break
-        _save(trainer, out)
-    if trainer.update < config.updates:
-        raise KeyboardInterrupt
-    return trainer.shipped()
+    known = _load_data(config, allow_pipes) if corpus is None else corpus
+    probe = None
+    if known.held_out and config.denoise > 0 and distributed.rank() == 0:
+        probe = evaluate.DenoiseProbe(known)
 
+    def validate(model: SpeechModel) -> dict[str, float]:
+        return _validate(model, known, probe)
 
-def _alone(trainer: Trainer) -> Iterator[None]:
-    """Make all updates, and yield after each."""
-    while trainer.update < trainer.config.updates:
-        trainer.step()
-        yield
-
-
-def _follow(trainer: Trainer, out: Path, corpus: Corpus, progress: bool) -> Iterator[None]:
-    """Make all updates, tell about them, and yield after each."""
-    config = trainer.config
-    probe = evaluate.DenoiseProbe(corpus) if corpus.held_out and config.denoise > 0 else None
-    with TrainingLog(out, trainer.update, config.updates, progress) as log:
-        while trainer.update < config.updates:
-            try:
-                metrics = trainer.step()
-            except DivergenceError:
-                log.row(trainer.update, {"diverged": True})
-                raise
-            if trainer.update % config.log_every == 0:
-                log.row(trainer.update, metrics)
-            if trainer.update % config.validate_every == 0 and corpus.held_out:
-                log.row(trainer.update, _validate(trainer.shipped(), corpus, probe))
-            yield
+    return training.run(lambda: Trainer(config, known), out, validate if known.held_out else None, progress)
 
 
 def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
@@ -408,44 +245,6 @@ def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe |
     counts = evaluate.confusion(model, corpus.held_out[:: max(1, len(corpus.held_out) // 40)])
     scores = {"held_out_accuracy": evaluate.accuracy(counts)} if counts.any() else {}
     return scores | (probe.scores(model) if probe else {})
-
-
-def _save(trainer: Trainer, out: Path) -> None:
-    state = trainer.state_dict()  # which all processes make together
-    if distributed.rank() == 0:
-        checkpoint.replace_file(out / "checkpoint.pt", lambda path: torch.save(state, path))
-        checkpoint.save(trainer.shipped(), out / "model")
-
-
-def _resume(trainer: Trainer, out: Path) -> None:
-    path = out / "checkpoint.pt"
-    if not path.exists():
-        if distributed.rank() > 0:
-            return
-        text = json.dumps(asdict(trainer.config), indent=2) + "\n"
-        checkpoint.replace_file(out / "config.json", lambda path: path.write_text(text))
-        return
-    try:
-        state = torch.load(path, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ModelError(f"{path} cannot be read ({error}); remove it to start anew.") from error
-    trainer.load_state_dict(state)
-
-
-@contextlib.contextmanager
-def _stop_on_signal() -> Iterator[list[int]]:
-    """A list that is empty until SIGINT or SIGTERM arrives."""
-    received: list[int] = []
-
-    def handler(number: int, _: FrameType | None) -> None:
-        received.append(number)
-
-    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, old in previous.items():
-            signal.signal(number, old)
 
 
 def _optimisers(model: SpeechModel, config: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -1,0 +1,110 @@
+"""Training on images: ST-JEM as the paper has it, and nothing beside; `training` has the loop around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import training
+from .data import images
+from .data.images import ImageBatches, Images
+from .device import choose_device
+from .errors import UsageError
+from .image_model import ImageModel, ImageModelConfig
+from .langevin import uniform
+from .settings import ImageTrainConfig
+
+
+class Trainer(training.Trainer[ImageModel]):
+    """Everything that changes while training on images, and the losses of one update.
+
+    Args:
+        config: settings.
+        data: the training images.
+        device: to train on.
+    """
+
+    config: ImageTrainConfig
+
+    def __init__(self, config: ImageTrainConfig, data: Images, device: torch.device | None = None):
+        torch.manual_seed(config.seed)
+        _, channels, height, width = data.pixels.shape
+        if height != width:
+            raise UsageError(f"Images must be square, not {height} x {width}.")
+        shape = ImageModelConfig(data.classes, channels, height, config.network, config.generate)
+        model = ImageModel(shape).to(device or "cpu")
+        super().__init__(
+            config,
+            model,
+            ImageBatches(data, config.batch, config.seed, config.augment),
+            [torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)],
+            len(data.classes),
+            shape.shape,
+            uniform(shape.shape),
+        )
+
+    def _losses(self, batch: tuple[Tensor, Tensor]) -> tuple[dict[str, Tensor], dict[str, float]]:
+        config = self.config
+        x, labels = batch
+        sampled = self._sample(labels) if config.energy.weight > 0 else x[:0].to(self.device)
+        x, labels = x.to(self.device), labels.to(self.device)
+        logits = self.model.jem.logits(torch.cat([x, sampled]))[:, 0]
+        real, fake = logits[: len(x)], logits[len(x) :]
+        losses = {"loss_classify": config.classify * F.cross_entropy(real, labels)}
+        metrics = {
+            "accuracy": (real.argmax(1) == labels).float().mean().item(),
+            "max_logit": logits.abs().max().item(),
+        }
+        if config.energy.weight > 0:
+            loss, more = self._objective(real, labels, fake)
+            losses["loss_energy"] = config.energy.weight * loss
+            metrics |= more
+        return losses, metrics
+
+
+def train(
+    config: ImageTrainConfig,
+    out: Path,
+    *,
+    data: Images | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> ImageModel:
+    """Train, or go on with a training that was interrupted; see `training.run` for what it writes.
+
+    Args:
+        config: settings; `config.data` says what the images are, and how many of them are held out.
+        out: folder of this training; when it has a checkpoint of the same settings, training goes on.
+        data: images already in memory, instead of `config.data`.
+        device: to train on, as in `device.choose_device`.
+        progress: draw a live progress bar on stderr.
+
+    Returns:
+        The averaged model.
+
+    Raises:
+        DivergenceError: when training cannot go on; checkpoint.pt is the last good state.
+        KeyboardInterrupt: when a signal ended it early.
+        InputError: if the images cannot be read.
+    """
+    if data is None:
+        data = images.read(config.data.name, config.data.folder, "train")
+    count = len(data) - config.data.held_out
+    learnt, held_out, place = data[:count], data[count:], choose_device(device)
+
+    def validate(model: ImageModel) -> dict[str, float]:
+        return {"held_out_accuracy": accuracy(model, held_out)}
+
+    return training.run(
+        lambda: Trainer(config, learnt, place), out, validate if len(held_out) else None, progress
+    )
+
+
+def accuracy(model: ImageModel, data: Images) -> float:
+    """Share of images whose most probable class is the right one."""
+    device = next(model.parameters()).device
+    predicted = model.logits(images.to_unit(data.pixels).to(device)).argmax(1).cpu().numpy()
+    return float((predicted == data.labels).mean())
