@@ -66,6 +66,7 @@ class ObjectiveConfig:
         slots: chains a class in the replay buffer.
         restart: probability that a chain starts anew, from N(0, 1) in speech, from U(-1, 1) in images.
         langevin: sampler settings.
+        longer_every: so many updates after each other, chains get one more step; 0 leaves their number.
         adapt: try other sampler settings while training (`langevin.Adaptation`).
     """
 
@@ -76,6 +77,7 @@ class ObjectiveConfig:
     slots: int = 32
     restart: float = 0.05
     langevin: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10))
+    longer_every: int = 0
     adapt: bool = True
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ import json
 import math
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, TypeVar, cast
@@ -133,6 +133,8 @@ class Trainer(Generic[M]):
                 return torch.autograd.grad(total, x)[0]
 
         settings = self.adaptation.propose() if energy.adapt else energy.langevin
+        if energy.longer_every > 0:
+            settings = replace(settings, steps=settings.steps + self.update // energy.longer_every)
         sampled = sample(gradient, chains.to(self.device), settings, self.noise)
         if energy.adapt:
             with torch.no_grad():

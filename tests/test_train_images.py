@@ -15,7 +15,7 @@ import yaml
 from sklearn.svm import SVC
 from test_train import differences, rows, state
 
-from speechjem import checkpoint, settings, train_images
+from speechjem import checkpoint, settings, train_images, training
 from speechjem.data import images
 from speechjem.data.images import ImageAugmentation
 from speechjem.errors import DivergenceError, InputError, ModelError, UsageError
@@ -87,6 +87,21 @@ def test_chains_start_between_minus_one_and_one(digits):
     assert chains.shape == (10, 10, 1, 8, 8)
     assert chains.abs().max() <= 1
     assert chains.std().item() == pytest.approx(3**-0.5, rel=0.05)  # of U(-1, 1)
+
+
+def test_chains_get_longer_as_asked_for(digits, monkeypatch):
+    steps = []
+
+    def count(gradient, x, config, generator):
+        steps.append(config.steps)
+        return sample(gradient, x, config, generator)
+
+    sample = training.sample
+    monkeypatch.setattr(training, "sample", count)
+    trainer = train_images.Trainer(replace(QUICK, energy=replace(QUICK.energy, longer_every=2)), digits[0])
+    for _ in range(6):
+        trainer.step()
+    assert steps == [1, 1, 2, 2, 3, 3]
 
 
 def test_without_the_energy_objective_it_is_a_plain_classifier(digits):
