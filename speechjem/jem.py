@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 
 class JEM(nn.Module):
-    """Joint energy model around any network that maps (batch, frames, bins) to (batch, frames, classes)."""
+    """Joint energy model around any network that maps (batch, frames, bins) to (batch, frames, classes).
+
+    An image counts as one frame: (batch, channels, height, width) to (batch, 1, classes).
+    """
 
     # A module; one that is followed by `step` has an `energy_gradient` of its own.
     network: Any
