@@ -523,9 +523,12 @@ def classify(
 @app.command("train")
 def train_model(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
-    labelled: Annotated[str | None, typer.Option(help="Kaldi data directory with ali.ctm.")] = None,
-    unlabelled: Annotated[str | None, typer.Option(help="Folder of more clean speech.")] = None,
+    labelled: Annotated[
+        str | None, typer.Option(help="Kaldi data directory with ali.ctm, or shards, such as 'shards/*.tar'.")
+    ] = None,
+    unlabelled: Annotated[str | None, typer.Option(help="Folder of more clean speech, or shards.")] = None,
     noise: Annotated[str | None, typer.Option(help="Folder of noise.")] = None,
+    held_out: Annotated[str | None, typer.Option(help="Kaldi data directory to measure on.")] = None,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="Folder of the training; exp/NAME of the configuration by default."),
@@ -538,7 +541,9 @@ def train_model(
     from .train import train
 
     folder = out or Path("exp") / config.stem
-    settings = with_data(read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise)
+    settings = with_data(
+        read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise, held_out=held_out
+    )
     train(settings, folder, allow_pipes=allow_pipes)
     if distributed.rank() == 0:
         print(folder / "model")
@@ -565,7 +570,7 @@ def train_image_model(
         print(target / "model")
 
 
-data = typer.Typer(help="Check, mend, split and convert Kaldi data directories.", no_args_is_help=True)
+data = typer.Typer(help="Check, mend, split, convert and pack Kaldi data directories.", no_args_is_help=True)
 app.add_typer(data, name="data")
 Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp and utt2spk.")]
 
@@ -690,6 +695,26 @@ def import_textgrid(
     for name in textgrid.import_alignment(directory, folder, tier):
         _complain(f"{name} has no TextGrid, and stays without an alignment.")
     print(target)
+
+
+@data.command("shard")
+def shard_data(
+    directory: Directory,
+    out: Annotated[Path, typer.Argument(help="Folder of the shards, which must not be there yet.")],
+    shard_minutes: Annotated[float, typer.Option(help="Speech in a shard.")] = 10.0,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", help="Utterances to read and encode at once.")] = 1,
+    allow_pipes: AllowPipes = False,
+) -> None:
+    """Write a data directory as tar shards, for 'train --labelled OUT/*.tar' of more than fits into memory.
+
+    They are WebDataset's: NUMBER.flac at 16 kHz and NUMBER.json with the speaker and the phones.
+    """
+    from .data import shards
+
+    if shard_minutes <= 0 or jobs < 1:
+        raise UsageError("--shard-minutes must be more than 0, and --jobs at least 1.")
+    written = shards.write(directory, out, shard_minutes, jobs, allow_pipes)
+    print(f"{out}: {len(written)} shards, {sum(path.stat().st_size for path in written) / 1e6:.1f} MB")
 
 
 def _alignment_target(directory: Path, force: bool) -> Path:

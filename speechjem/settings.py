@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from . import checkpoint
 from .data.dataset import Augmentation
 from .data.images import ImageAugmentation
+from .data.shards import Window
 from .errors import InputError
 from .langevin import LangevinConfig
 from .losses import OBJECTIVES
@@ -23,16 +24,20 @@ class DataConfig:
     """Where the recordings are; relative paths are relative to the working directory.
 
     Attributes:
-        labelled: Kaldi data directory with ali.ctm.
-        unlabelled: folder of more clean speech, or null.
+        labelled: Kaldi data directory with ali.ctm, or shards, such as shards/*.tar or s3://bucket/*.tar.
+        unlabelled: folder of more clean speech, or shards, or null.
         noise: folder of noise, or null for synthetic noise only.
-        held_out_speakers: speakers of `labelled` to measure on.
+        held_out_speakers: speakers of `labelled` to measure on; from shards they are left out only.
+        held_out: Kaldi data directory to measure on, or null.
+        window: what of the shards is in memory.
     """
 
     labelled: str | None = None
     unlabelled: str | None = None
     noise: str | None = None
     held_out_speakers: tuple[str, ...] = ()
+    held_out: str | None = None
+    window: Window = field(default_factory=Window)
 
 
 @dataclass(frozen=True)

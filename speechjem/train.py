@@ -57,25 +57,23 @@ class Trainer(training.Trainer[SpeechModel]):
     ):
         torch.manual_seed(config.seed)
         self.model = build(config.model)
-        fbank = config.model.fbank
-        self.batches = Batches(
-            corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed, config.augment
-        )
+        shape = (config.energy.frames, config.model.fbank.bins)
+        first = corpus.at(0)  # the same for all processes
         if config.start is None:
-            self._measure_features()
+            self._measure_features(_batches(config, first))
         else:
             self._start_from(config.start)
-        self._measure_starts(corpus)
-        shape = (config.energy.frames, fbank.bins)
+        self._measure_starts(first)
         super().__init__(
             config,
             self.model,
-            self.batches,
+            _batches(config, corpus),
             _optimisers(self.model, config),
             len(config.model.phones),
             shape,
             standard_normal(shape),
         )
+        fbank = config.model.fbank
         self.pesq = PesqDistance(fbank.sample_rate) if config.pesq > 0 else None
         self.bands = third_octaves(fbank.window // 2 + 1, fbank.sample_rate)
 
@@ -88,10 +86,10 @@ class Trainer(training.Trainer[SpeechModel]):
                 f"The model in {folder} has other sizes than the settings; start anew."
             ) from error
 
-    def _measure_features(self) -> None:
+    def _measure_features(self, batches: Batches) -> None:
         """Set the mean and the standard deviation of each mel bin from clean excerpts."""
         fbank = self.model.fbank
-        excerpts = torch.cat([self.batches.draw(number).clean for number in range(32)])
+        excerpts = torch.cat([batches.draw(number).clean for number in range(32)])
         frames = fbank.log_mel(fbank.stft(excerpts)).flatten(0, 1)
         fbank.mean.copy_(frames.mean(0))
         fbank.std.copy_(frames.std(0))
@@ -232,12 +230,15 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
     if data.labelled is None:
         raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the settings.")
     return load_corpus(
-        Path(data.labelled),
-        Path(data.unlabelled) if data.unlabelled else None,
+        data.labelled,
+        data.unlabelled,
         Path(data.noise) if data.noise else None,
         data.held_out_speakers,
         config.model.fbank.sample_rate,
         allow_pipes,
+        held_out=Path(data.held_out) if data.held_out else None,
+        window=data.window,
+        seed=config.seed,
     )
 
 
@@ -245,6 +246,11 @@ def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe |
     counts = evaluate.confusion(model, corpus.held_out[:: max(1, len(corpus.held_out) // 40)])
     scores = {"held_out_accuracy": evaluate.accuracy(counts)} if counts.any() else {}
     return scores | (probe.scores(model) if probe else {})
+
+
+def _batches(config: TrainConfig, corpus: Corpus) -> Batches:
+    fbank = config.model.fbank
+    return Batches(corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed, config.augment)
 
 
 def _optimisers(model: SpeechModel, config: TrainConfig) -> list[torch.optim.Optimizer]:

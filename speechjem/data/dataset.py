@@ -1,4 +1,4 @@
-"""Training batches from recordings held in memory.
+"""Training batches from recordings held in memory, all of them or a window of shards that moves.
 
 A batch is a pure function of (seed, number): a training that goes on from a checkpoint sees the same
 batches as one that was never interrupted, with nothing to save.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +18,11 @@ from torch import Tensor
 from .. import audio, rumble
 from ..errors import InputError
 from . import degrade, mixing
-from .kaldi import Alignment, read_directory
+from .kaldi import read_directory
+from .recording import Recording, in_memory
+from .shards import Shards, Window, are_shards
 
 UNLABELLED = -1
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Speech or noise in memory: 16-bit samples at the model's rate, its RMS re full scale."""
-
-    name: str
-    samples: np.ndarray
-    rms: float
-    alignment: Alignment | None = None
 
 
 @dataclass(frozen=True)
@@ -53,45 +45,95 @@ class Corpus:
     held_out_noise: Sequence[Recording]
     sample_rate: int
 
+    def at(self, number: int) -> Corpus:
+        """What the batch of that number is drawn from: everything."""
+        return self
+
+
+@dataclass(frozen=True)
+class StreamedCorpus(Corpus):
+    """A corpus with speech in shards, which comes and goes; its own lists have what stays in memory."""
+
+    streams: Sequence[Shards] = ()
+    _last: dict[tuple[tuple[int, ...], ...], Corpus] = field(default_factory=dict)
+
+    def at(self, number: int) -> Corpus:
+        """What the batch of that number is drawn from; the same object until shards move.
+
+        Raises:
+            InputError: if a shard cannot be read, or no speech is aligned.
+        """
+        present = tuple(stream.present(number) for stream in self.streams)
+        if present not in self._last:
+            self._last.clear()
+            self._last[present] = self._joined(number)
+        return self._last[present]
+
+    def _joined(self, number: int) -> Corpus:
+        speech = [recording for stream in self.streams for recording in stream.at(number)]
+        labelled = [*self.labelled, *(r for r in speech if r.alignment is not None)]
+        if not labelled:
+            raise InputError(
+                "No utterance of these shards is aligned; write some from a directory with ali.ctm."
+            )
+        unlabelled = [*self.unlabelled, *(r for r in speech if r.alignment is None)]
+        return Corpus(labelled, unlabelled, self.noise, self.held_out, self.held_out_noise, self.sample_rate)
+
 
 def load_corpus(
-    labelled: Path,
-    unlabelled: Path | None,
+    labelled: str | Path,
+    unlabelled: str | Path | None,
     noise: Path | None,
     held_out_speakers: Iterable[str],
     sample_rate: int,
     allow_pipes: bool = False,
+    *,
+    held_out: Path | None = None,
+    window: Window | None = None,
+    seed: int = 0,
 ) -> Corpus:
-    """Read a whole corpus into memory, 115 MB an hour at 16 kHz.
+    """Read a corpus into memory, 115 MB an hour at 16 kHz; of shards, a window at a time.
 
     Args:
         labelled: Kaldi data directory with ali.ctm; utterances without an alignment go to the unlabelled.
-        unlabelled: folder of more clean speech, or None.
+            Or shards of such a one (`shards.Shards`).
+        unlabelled: folder of more clean speech, or shards, or None.
         noise: folder of noise, or None for synthetic noise only; every twentieth file, chosen by the
             checksum of its name, is held out.
-        held_out_speakers: speakers of `labelled` to keep for measuring.
+        held_out_speakers: speakers to keep for measuring; those in shards are left out only.
         sample_rate: in Hz.
         allow_pipes: as in `kaldi.read_directory`.
+        held_out: Kaldi data directory of more speech to keep for measuring.
+        window: of shards, what is in memory.
+        seed: of the order of shards.
 
     Raises:
         InputError: if something cannot be read, or no training speech remains.
     """
     held = set(held_out_speakers)
+    streams = [
+        Shards(str(place), sample_rate, seed, window, held)
+        for place in (labelled, unlabelled)
+        if place is not None and are_shards(place)
+    ]
     train: list[Recording] = []
     more: list[Recording] = []
     dev: list[Recording] = []
-    for utterance in read_directory(labelled, allow_pipes):
+    for utterance in [] if are_shards(labelled) else read_directory(Path(labelled), allow_pipes):
         recording = in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment)
         if utterance.speaker in held:
             dev.append(recording)
         else:
             (train if utterance.alignment else more).append(recording)
-    if not train:
+    if not train and not are_shards(labelled):
         raise InputError(f"{labelled} has no aligned utterance to train on; add an ali.ctm.")
-    more += _load_folder(unlabelled, sample_rate)
-    noises = _load_folder(noise, sample_rate)
+    for utterance in read_directory(held_out, allow_pipes) if held_out else []:
+        dev.append(in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment))
+    if unlabelled is not None and not are_shards(unlabelled):
+        more += _load_folder(Path(unlabelled), sample_rate)
+    noises = _load_folder(noise, sample_rate) if noise else []
     is_dev = [zlib.crc32(n.name.encode()) % 20 == 0 for n in noises]
-    return Corpus(
+    corpus = Corpus(
         train,
         more,
         [n for n, d in zip(noises, is_dev, strict=True) if not d],
@@ -99,21 +141,10 @@ def load_corpus(
         [n for n, d in zip(noises, is_dev, strict=True) if d],
         sample_rate,
     )
+    return StreamedCorpus(**vars(corpus), streams=streams) if streams else corpus
 
 
-def in_memory(
-    name: str, loaded: audio.Audio, sample_rate: int, alignment: Alignment | None = None
-) -> Recording:
-    """A recording mixed down to one channel and resampled to `sample_rate` in Hz."""
-    samples = audio.resample(audio.mono(loaded.samples), loaded.sample_rate, sample_rate)
-    return Recording(
-        name, np.round(samples.clip(-1, 1) * 32767).astype(np.int16), mixing.rms(samples), alignment
-    )
-
-
-def _load_folder(folder: Path | None, sample_rate: int) -> list[Recording]:
-    if folder is None:
-        return []
+def _load_folder(folder: Path, sample_rate: int) -> list[Recording]:
     return [
         in_memory(source.path.stem, audio.read(source.path), sample_rate) for source in audio.find([folder])
     ]
@@ -179,18 +210,26 @@ class Batches:
         self.hop = hop
         self.level = level
         self.seed = seed
-        self._labelled = _Pool(corpus.labelled)
-        self._unlabelled = _Pool(corpus.unlabelled)
-        self._speech = _Pool([*corpus.labelled, *corpus.unlabelled])
-        self._noise = _Pool(corpus.noise)
+        self._present: Corpus | None = None
 
     def draw(self, number: int) -> Batch:
         """The batch of that number."""
+        self._hold(self.corpus.at(number))
         rng = np.random.default_rng([self.seed, number])
         # The first has labels, so that no batch is without.
         examples = [self._example(rng, place == 0) for place in range(self.size)]
         clean, noisy, labels = (torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True))
         return Batch(clean, noisy, labels)
+
+    def _hold(self, corpus: Corpus) -> None:
+        """Draw from this, until something else is in memory."""
+        if corpus is self._present:
+            return
+        self._present = corpus
+        self._labelled = _Pool(corpus.labelled)
+        self._unlabelled = _Pool(corpus.unlabelled)
+        self._speech = _Pool([*corpus.labelled, *corpus.unlabelled])
+        self._noise = _Pool(corpus.noise)
 
     def _example(self, rng: np.random.Generator, first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         labelled = first or not self._unlabelled or rng.random() >= self.UNLABELLED_SHARE
