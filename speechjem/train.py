@@ -229,6 +229,7 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
     data = config.data
     if data.labelled is None:
         raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the settings.")
+    held_out = data.held_out if distributed.rank() == 0 else None  # only the first process measures
     return load_corpus(
         data.labelled,
         data.unlabelled,
@@ -236,7 +237,7 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
         data.held_out_speakers,
         config.model.fbank.sample_rate,
         allow_pipes,
-        held_out=Path(data.held_out) if data.held_out else None,
+        held_out=Path(held_out) if held_out else None,
         window=data.window,
         seed=config.seed,
     )

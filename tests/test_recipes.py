@@ -23,7 +23,9 @@ ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ[
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=ENVIRONMENT, timeout=400)
+    return subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, env=ENVIRONMENT, timeout=1200
+    )
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,7 @@ def test_librispeech_as_it_is_distributed_becomes_a_data_directory(tmp_path):
             soundfile.write(folder / f"{name}.flac", np.zeros(1600), 16000)
             rows.append(f"{name} WORD\n")
         (folder / f"{reader}-{chapter}.trans.txt").write_text("".join(rows))
-    script = RECIPES / "mini_librispeech" / "local" / "prepare.py"
+    script = RECIPES / "steps" / "prepare_librispeech.py"
     assert run(sys.executable, script, tmp_path / "LibriSpeech", tmp_path / "a").returncode == 0
     assert run(sys.executable, script, tmp_path / "a", tmp_path / "b").returncode == 0
     for folder in (tmp_path / "a", tmp_path / "b"):

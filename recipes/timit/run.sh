@@ -19,9 +19,8 @@ if [ -z "$corpus" ]; then
     echo "$0: give --corpus, the folder of LDC93S1 with TRAIN and TEST." >&2
     exit 2
 fi
-corpus=$(cd "$corpus" && pwd)
 mkdir -p "$dir"
-dir=$(cd "$dir" && pwd)
+absolute corpus dir
 cd "$(dirname "$0")"
 . ./path.sh
 . ./cmd.sh

@@ -13,7 +13,7 @@ stop_stage=5
 dir=.
 . "$(dirname "$0")/../utils/options.sh"
 mkdir -p "$dir"
-dir=$(cd "$dir" && pwd)
+absolute dir
 cd "$(dirname "$0")"
 . ./path.sh
 . ./cmd.sh

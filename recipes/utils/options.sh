@@ -21,3 +21,17 @@ done
 
 # Whether a stage is among those asked for.
 runs() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
+
+# Makes the folders that variables name absolute; those left empty stay so.
+absolute() {
+    local name
+    for name; do
+        if [ -n "${!name}" ]; then
+            if [ ! -d "${!name}" ]; then
+                echo "$0: --$name ${!name} is no folder." >&2
+                exit 2
+            fi
+            printf -v "$name" %s "$(cd "${!name}" && pwd)"
+        fi
+    done
+}

@@ -119,14 +119,15 @@ def load_corpus(
     train: list[Recording] = []
     more: list[Recording] = []
     dev: list[Recording] = []
-    for utterance in [] if are_shards(labelled) else read_directory(Path(labelled), allow_pipes):
+    directory = None if are_shards(labelled) else Path(labelled)
+    for utterance in read_directory(directory, allow_pipes) if directory else []:
         recording = in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment)
         if utterance.speaker in held:
             dev.append(recording)
         else:
             (train if utterance.alignment else more).append(recording)
-    if not train and not are_shards(labelled):
-        raise InputError(f"{labelled} has no aligned utterance to train on; add an ali.ctm.")
+    if directory and not train:
+        raise InputError(f"{directory} has no aligned utterance to train on; add an ali.ctm.")
     for utterance in read_directory(held_out, allow_pipes) if held_out else []:
         dev.append(in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment))
     if unlabelled is not None and not are_shards(unlabelled):

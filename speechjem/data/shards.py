@@ -132,7 +132,7 @@ class Window:
     """What a process has of the shards in memory.
 
     Attributes:
-        shards: how many; eight of 10 minutes are 150 MB, and what batches are mixed from.
+        shards: how many; eight of 10 minutes are 150 MB. Batches are mixed from all of them.
         updates: after so many, one leaves and another comes. A shard of 10 minutes is as long as 37 batches
             of eight excerpts of 2 s.
     """
@@ -211,7 +211,10 @@ class Shards:
             with self.files.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r|") as tar:
                 samples = [_recording(members, self.sample_rate) for members in _samples(tar)]
         except UNREADABLE as error:
-            raise InputError(f"The shard {path} cannot be read: {error}; write it again.") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(
+                f"The shard {path} cannot be read ({reason}); write or copy it again."
+            ) from error
         return [recording for speaker, recording in samples if speaker not in self.held_out_speakers]
 
 
