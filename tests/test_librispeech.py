@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from test_recipes import ENVIRONMENT, RECIPES, run
 
+from speechjem.data.kaldi import read_ctm
+
 CONF = {
     "model": {"network": {"channels": 16, "hidden": 16, "dilations": [1, 2]}},
     "data": {"window": {"shards": 1, "updates": 2}},
@@ -69,6 +71,16 @@ def test_from_the_corpus_to_scores_and_nothing_twice(corpus, tmp_path):
     assert again.returncode == 0, again.stderr
     assert "preparing" not in again.stdout + again.stderr
     assert made == {path: path.stat().st_mtime_ns for path in made}
+
+
+def test_the_small_corpus_goes_the_same_way(corpus, tmp_path):
+    finished = run(
+        RECIPES / "mini_librispeech" / "run.sh",
+        "--corpus", corpus / "train-clean-100", "--dir", tmp_path, "--stop-stage", 2,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert "data/train: 4 utterances, 2 speakers" in finished.stdout
+    assert len(read_ctm(tmp_path / "data/train/ali.ctm")) >= 2
 
 
 def test_what_is_missing_is_said_first(corpus, tmp_path):

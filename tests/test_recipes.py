@@ -77,7 +77,7 @@ def test_a_failing_stage_ends_the_recipe_and_shows_its_log(tiny, tmp_path):
     assert "Stage 3" not in finished.stdout
 
 
-@pytest.mark.parametrize("recipe", ["tiny", "mini_librispeech", "timit"])
+@pytest.mark.parametrize("recipe", ["tiny", "mini_librispeech", "librispeech", "voicebank_demand", "timit"])
 @pytest.mark.parametrize("words", [("--stagge", 1), ("--stage",)])
 def test_a_wrong_option_shows_the_usage(recipe, words):
     finished = run(RECIPES / recipe / "run.sh", *words)
