@@ -120,7 +120,7 @@ def same(a: object, b: object) -> bool:
 
 
 def test_a_killed_process_costs_the_updates_since_the_last_checkpoint_only(toy_corpus, tmp_path):
-    config = settings(tmp_path, toy_corpus, updates=30, save_every=10)
+    config = settings(tmp_path, toy_corpus, updates=100, save_every=20)
     out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
     command = torchrun("-m", "speechjem", "train", config, "-o", out, restarts=3)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -139,12 +139,12 @@ def test_a_killed_process_costs_the_updates_since_the_last_checkpoint_only(toy_c
     assert "SIGKILL" in said or "-9" in said  # it was in the middle, and torchrun saw it
     assert set(printed.splitlines()) == {str(out / "model")}
     updates = [json.loads(line)["update"] for line in (out / "train.jsonl").read_text().splitlines()]
-    assert updates == list(range(1, 31))
+    assert updates == list(range(1, 101))
 
     command = torchrun("-m", "speechjem", "train", config, "-o", undisturbed)
     assert subprocess.run(command, capture_output=True, env=environment, timeout=400).returncode == 0
     states = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (out, undisturbed)]
-    assert [(state["update"], len(state["processes"])) for state in states] == [(30, 2)] * 2
+    assert [(state["update"], len(state["processes"])) for state in states] == [(100, 2)] * 2
     assert same(*states)
 
     alone = subprocess.run(
