@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -61,12 +62,36 @@ Scheduler = Annotated[
 ]
 
 
+log = logging.getLogger("speechjem")
+
+
+def _set_verbosity(verbose: bool | None) -> None:
+    if verbose is not None:
+        log.setLevel(logging.INFO if verbose else logging.ERROR)
+
+
+Verbose = Annotated[
+    bool | None,
+    typer.Option(
+        "-v/-q",
+        "--verbose/--quiet",
+        callback=_set_verbosity,
+        expose_value=False,
+        show_default=False,
+        help="Tell of every file when it is done, or of nothing but errors: no progress bar, no notes.",
+    ),
+]
+
 INTERRUPTED = 130
 SHOWN = 20  # problems of a data directory
 
 
 def main() -> NoReturn:
     """Entry point: errors become a sentence on stderr and an exit code."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("speechjem: %(message)s"))
+    log.handlers = [handler]
+    log.setLevel(logging.WARNING)
     try:
         app(standalone_mode=True)
     except UsageError as error:
@@ -83,7 +108,7 @@ def main() -> NoReturn:
 
 
 def _complain(message: object) -> None:
-    print(f"speechjem: {message}", file=sys.stderr)
+    log.error("%s", message)
 
 
 def _version(wanted: bool) -> None:
@@ -147,6 +172,7 @@ def denoise(
     ] = False,
     force: Force = False,
     as_json: Json = False,
+    verbose: Verbose = None,
 ) -> None:
     """Remove noise from recordings: follow the energy for a few steps from the noisy input.
 
@@ -211,7 +237,7 @@ def _undone(tasks: list[Job]) -> list[Job]:
     # An input is nobody's output: where it would be written over, that is refused.
     undone = [(source, target) for source, target in tasks if source == target or not target.exists()]
     if len(undone) < len(tasks):
-        _complain(f"{len(tasks) - len(undone)} of {len(tasks)} outputs exist; they stay as they are.")
+        log.warning("%d of %d outputs exist; they stay as they are.", len(tasks) - len(undone), len(tasks))
     return undone
 
 
@@ -301,6 +327,7 @@ def generate(
     model: Model = None,
     device: Device = "auto",
     force: Force = False,
+    verbose: Verbose = None,
 ) -> None:
     """Make speech: SGLD from noise on the energy of the phones or words asked for."""
     from . import audio, plot
@@ -335,7 +362,7 @@ def generate(
         with warnings.catch_warnings(record=True) as caught:
             waveforms = generator.say(text, **chosen)
         for warning in caught:
-            _complain(warning.message)
+            log.warning("%s", warning.message)
     elif given:
         lengths = _numbers(durations) if durations is not None else seconds
         waveforms = generator(given[0], lengths, **chosen)
@@ -458,6 +485,7 @@ def score(
     ],
     scheduler: Scheduler = "local",
     as_json: Json = False,
+    verbose: Verbose = None,
 ) -> None:
     """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB)."""
     from . import cluster, metrics
@@ -490,6 +518,7 @@ def classify(
     as_json: Json = False,
     model: Model = None,
     device: Device = "auto",
+    verbose: Verbose = None,
 ) -> None:
     """Say which phones a recording has, and when."""
     from . import audio, cluster
@@ -534,6 +563,7 @@ def train_model(
         typer.Option("-o", "--out", help="Folder of the training; exp/NAME of the configuration by default."),
     ] = None,
     allow_pipes: AllowPipes = False,
+    verbose: Verbose = None,
 ) -> None:
     """Train a model, or go on with a training that was interrupted (same command)."""
     from . import distributed
@@ -544,7 +574,7 @@ def train_model(
     settings = with_data(
         read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise, held_out=held_out
     )
-    train(settings, folder, allow_pipes=allow_pipes)
+    train(settings, folder, allow_pipes=allow_pipes, progress=log.isEnabledFor(logging.WARNING))
     if distributed.rank() == 0:
         print(folder / "model")
 
@@ -576,11 +606,14 @@ Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp an
 
 
 @data.command("validate")
-def validate_data(directory: Directory, allow_pipes: AllowPipes = False) -> None:
+def validate_data(directory: Directory, allow_pipes: AllowPipes = False, as_json: Json = False) -> None:
     """Name everything that is wrong with a data directory, with file and line."""
     from .data import validation
 
     report = validation.inspect(directory, allow_pipes)
+    if as_json:
+        print(json.dumps(vars(report)))
+        raise typer.Exit(1 if report.problems else 0)
     for problem in report.problems[:SHOWN]:
         _complain(problem)
     if report.problems:
@@ -602,7 +635,7 @@ def fix_data(directory: Directory) -> None:
     from .data import validation
 
     for name in validation.fix(directory):
-        _complain(f"{name} is left out: not all tables have it.")
+        log.warning("%s is left out: not all tables have it.", name)
     print(directory)
 
 
@@ -693,7 +726,7 @@ def import_textgrid(
 
     target = _alignment_target(directory, force)
     for name in textgrid.import_alignment(directory, folder, tier):
-        _complain(f"{name} has no TextGrid, and stays without an alignment.")
+        log.warning("%s has no TextGrid, and stays without an alignment.", name)
     print(target)
 
 
@@ -782,10 +815,14 @@ def info(model: ModelName = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def phones() -> None:
+def phones(as_json: Json = False) -> None:
     """List the phones: ARPAbet name, IPA symbol, a word."""
     from .phones import TABLE
 
+    if as_json:
+        for phone in TABLE:
+            print(json.dumps(phone._asdict()))
+        return
     _print_table("phones", ("name", "IPA", "as in"), TABLE)
 
 
@@ -837,6 +874,8 @@ def _each(
         if outcome.error is not None:
             _complain(outcome.error)
             failures += 1
+        else:
+            log.info("%s: done in %.1f s", outcome.job[0], outcome.elapsed)
         if report:
             report(outcome)
     if failures:
@@ -846,8 +885,8 @@ def _each(
 
 
 def _progress(results: Iterator[Any], total: int, verb: str) -> Iterable[Any]:
-    """The results, with a bar on stderr when there are several and someone watches."""
-    if total < 2 or not sys.stderr.isatty():
+    """The results, with a bar on stderr when there are several, someone watches, and nothing else is told."""
+    if total < 2 or log.level != logging.WARNING or not sys.stderr.isatty():
         return results
     from rich.console import Console
     from rich.progress import track

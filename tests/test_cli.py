@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechjem import checkpoint
+from speechjem import checkpoint, phones
 
 RATE = 16000
 CLEAN = soundfile.read(Path(__file__).parents[1] / "samples" / "clean.flac", dtype="float32")[0][: 3 * RATE]
@@ -210,6 +211,37 @@ def test_lhotse_and_back(run):
     for name in ("utt2spk", "ali.ctm"):
         assert Path("again", name).read_text() == Path("data", name).read_text()
     assert run("data", "from-lhotse", manifests[0], manifests[0], "more")[0] == 1
+
+
+def test_verbose_tells_of_every_file_and_quiet_of_errors_only(run):
+    for name in "ab":
+        write(f"{name}.wav", speech_like(0.2))
+    told = run("denoise", "a.wav", "b.wav", "-o", "out", "-v")[2].splitlines()
+    assert [line.split(": done in ")[0] for line in told] == ["speechjem: a.wav", "speechjem: b.wav"]
+    assert run("generate", "--text", "hello blorting", "-q")[2] == ""
+    code, _, err = run("classify", "a.wav", "no.wav", "--quiet", "--json")
+    assert (code, err.count("\n")) == (1, 2)
+    assert "no.wav" in err
+
+
+def test_what_a_script_reads_is_json(run):
+    names = [json.loads(line)["name"] for line in run("phones", "--json")[1].splitlines()]
+    assert names == list(phones.PHONES)
+    write("a.wav")
+    Path("wav.scp").write_text("u1 a.wav\n")
+    Path("utt2spk").write_text("u1 anna\nu2 anna\n")
+    code, out, err = run("data", "validate", ".", "--json")
+    report = json.loads(out)
+    assert (code, err, report["utterances"]) == (1, "", 1)
+    assert any("utt2spk:2" in problem for problem in report["problems"])
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_color_is_obeyed(variable, coloured):
+    environment = os.environ | {"FORCE_COLOR": "1"} | variable
+    words = [sys.executable, "-m", "speechjem", "denoise", "--help"]
+    out = subprocess.run(words, check=True, capture_output=True, text=True, env=environment).stdout
+    assert bool(re.search(r"\x1b\[(\d;)*3\dm", out)) == coloured
 
 
 @pytest.mark.parametrize("mode", ["descent", "prior"])
