@@ -1,10 +1,13 @@
 # make demo  denoise the shipped sample with the shipped model, and score it
 # make test  run the whole test suite
 # make lint  style and types
+# make docs  the documentation, in build/site (mkdocs serve shows it while you write)
+# make man   the man pages, in build/man
+# make dist  wheel and sdist, checked, in dist
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs man dist clean
 
 demo: .venv/installed
 	$(BIN)/python samples/demo.py demo
@@ -17,9 +20,25 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/documented
+	$(BIN)/mkdocs build --strict
+
+man: .venv/installed
+	$(BIN)/python packaging/man.py build/man
+
+dist: man
+	rm -rf dist
+	$(BIN)/python -m build --sdist --wheel
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+.venv/documented: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
 clean:

@@ -130,9 +130,10 @@ class Classifier:
 def classify(samples: np.ndarray, sample_rate: int, **settings: object) -> list[Segment]:
     """Phones of one recording; see `Classifier`.
 
-    >>> import numpy as np
-    >>> [segment.phone for segment in classify(np.zeros(16000), 16000)]
-    ['SIL']
+    Examples:
+        >>> import numpy as np
+        >>> [segment.phone for segment in classify(np.zeros(16000), 16000)]
+        ['SIL']
     """
     return Classifier(**settings)(samples, sample_rate)  # type: ignore[arg-type]
 

@@ -635,7 +635,7 @@ def fix_data(directory: Directory) -> None:
     from .data import validation
 
     for name in validation.fix(directory):
-        log.warning("%s is left out: not all tables have it.", name)
+        _complain(f"{name} is left out: not all tables have it.")
     print(directory)
 
 
@@ -726,7 +726,7 @@ def import_textgrid(
 
     target = _alignment_target(directory, force)
     for name in textgrid.import_alignment(directory, folder, tier):
-        log.warning("%s has no TextGrid, and stays without an alignment.", name)
+        _complain(f"{name} has no TextGrid, and stays without an alignment.")
     print(target)
 
 

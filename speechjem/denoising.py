@@ -225,9 +225,10 @@ class Denoiser:
 def denoise(samples: Samples, sample_rate: int, **settings: object) -> Samples:
     """Enhance one recording; see `Denoiser` for the settings and its call for the shapes.
 
-    >>> import numpy as np
-    >>> denoise(np.zeros(16000), 16000).shape
-    (16000,)
+    Examples:
+        >>> import numpy as np
+        >>> denoise(np.zeros(16000), 16000).shape
+        (16000,)
     """
     return Denoiser(**settings)(samples, sample_rate)  # type: ignore[arg-type]
 

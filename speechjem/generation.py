@@ -246,7 +246,8 @@ def generate(
 ) -> np.ndarray:
     """One waveform at the model's rate (16 kHz), shape (samples,); see `Generator` for the arguments.
 
-    >>> generate("aa", seconds=0.2).shape
-    (3200,)
+    Examples:
+        >>> generate("aa", seconds=0.2).shape
+        (3200,)
     """
     return Generator(**settings)(phonemes, seconds, seed=seed)[0]  # type: ignore[arg-type]

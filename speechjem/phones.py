@@ -104,8 +104,9 @@ def normalise(name: str) -> str:
     Raises:
         UsageError: if there is no such phone; the message lists the names.
 
-    >>> normalise("aa1_B"), normalise("ʃ"), normalise("axr"), normalise("sil")
-    ('AA', 'SH', 'ER', 'SIL')
+    Examples:
+        >>> normalise("aa1_B"), normalise("ʃ"), normalise("axr"), normalise("sil")
+        ('AA', 'SH', 'ER', 'SIL')
     """
     spelt = name.strip()
     if spelt in _BY_IPA:
@@ -143,8 +144,9 @@ def fold(name: str, classes: int) -> str | None:
     Raises:
         UsageError: for an unknown label, or a number of classes other than 48 and 39.
 
-    >>> fold("ux", 48), fold("zh", 39), fold("AO", 39), fold("q", 39)
-    ('uw', 'sh', 'aa', None)
+    Examples:
+        >>> fold("ux", 48), fold("zh", 39), fold("AO", 39), fold("q", 39)
+        ('uw', 'sh', 'aa', None)
     """
     if classes not in (48, 39):
         raise UsageError(f"There is a folding to 48 or to 39 classes, not to {classes}.")

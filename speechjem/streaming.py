@@ -33,11 +33,12 @@ class StreamDenoiser:
     Raises:
         UsageError: for an impossible rate or number of channels.
 
-    >>> import numpy as np
-    >>> stream = StreamDenoiser(16000)
-    >>> pieces = [stream.push(block) for block in np.zeros((10, 1, 800), np.float32)] + [stream.flush()]
-    >>> np.concatenate(pieces, axis=1).shape
-    (1, 8000)
+    Examples:
+        >>> import numpy as np
+        >>> stream = StreamDenoiser(16000)
+        >>> pieces = [stream.push(block) for block in np.zeros((10, 1, 800), np.float32)] + [stream.flush()]
+        >>> np.concatenate(pieces, axis=1).shape
+        (1, 8000)
     """
 
     def __init__(self, sample_rate: int, channels: int = 1, denoiser: Denoiser | None = None):

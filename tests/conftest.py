@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,3 +93,14 @@ def run(monkeypatch, capsys, tmp_path):
         return stop.value.code or 0, captured.out, captured.err
 
     return command
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run of the tiny recipe, as a user runs it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    words = [Path(__file__).parents[1] / "recipes" / "tiny" / "run.sh", "--dir", folder]
+    finished = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=400)
+    assert finished.returncode == 0, finished.stderr
+    return folder

@@ -28,15 +28,6 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a whole run."""
-    folder = tmp_path_factory.mktemp("tiny")
-    finished = run(RECIPES / "tiny" / "run.sh", "--dir", folder)
-    assert finished.returncode == 0, finished.stderr
-    return folder
-
-
 def test_the_tiny_recipe_learns_the_phones_of_voices_it_has_not_heard(tiny):
     last = (tiny / "exp/tiny/phones.json").read_text().splitlines()[-1]
     scores = json.loads(last)

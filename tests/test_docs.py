@@ -1,0 +1,97 @@
+"""The documentation does what it says: its commands run, and what it names exists."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+import yaml
+
+import speechjem
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [code for found, code in BLOCK.findall(page.read_text()) if found == language]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_block_is_one_that_is_run(page):
+    languages = {language for language, _ in BLOCK.findall(page.read_text())}
+    assert languages <= {"bash", "pycon", "python"}
+    for code in blocks(page, "pycon") + blocks(page, "python"):  # which pytest runs as doctests
+        assert code.startswith(">>> ")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "bash")], ids=name)
+def test_commands_of_a_page_run_one_after_the_other(page, tmp_path, request):
+    for folder in ("samples", "recipes", "models"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    if page.name == "tutorial.md":  # its longest command finds its work done
+        shutil.copytree(request.getfixturevalue("tiny"), tmp_path / "tiny")
+    script = "set -euo pipefail\n" + "".join(blocks(page, "bash"))
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_tour_runs_and_is_small():
+    path = ROOT / "examples" / "tour.ipynb"
+    assert path.stat().st_size < 300_000
+    notebook = nbformat.read(path, as_version=4)
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    nbclient.NotebookClient(notebook, timeout=300).execute(cwd=path.parent)
+
+
+def test_the_reference_has_every_public_name():
+    text = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    documented = set(re.findall(r"^::: speechjem\.(.+)$", text, re.MULTILINE))
+    for module, attribute in speechjem._HOME.values():
+        assert {module, f"{module}.{attribute}"} & documented
+
+
+def test_the_navigation_has_every_page():
+    text = re.sub(r"!!python/name:\S+", "", (ROOT / "mkdocs.yml").read_text())
+    nav = str(yaml.safe_load(text)["nav"])
+    written = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    beside = [name(page) for page in (ROOT / "recipes").rglob("*.md")]
+    assert [page for page in written + beside if page not in nav] == []
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f'version = "{speechjem.__version__}"' in (ROOT / "pyproject.toml").read_text()
+    assert speechjem.__version__ in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_command_and_option_has_its_man_page(tmp_path):
+    script = ROOT / "packaging" / "man.py"
+    subprocess.run([sys.executable, script, tmp_path], check=True)
+    text = (tmp_path / "speechjem.1").read_text()
+    listed = re.findall(r"See \\fBspeechjem-(\w+)\(1\)", text)
+    assert {"denoise", "generate", "score", "train"} <= set(listed)
+    assert all((tmp_path / f"speechjem-{command}.1").exists() for command in listed)
+    page = (tmp_path / "speechjem-denoise.1").read_text().replace("\\-", "-")
+    help_text = subprocess.run(
+        [sys.executable, "-m", "speechjem", "denoise", "--help"], check=True, capture_output=True, text=True,
+        env=os.environ | {"COLUMNS": "200"},
+    ).stdout  # fmt: skip
+    for option in re.findall(r"--[a-z-]+", help_text):
+        assert option in page
+    assert "EXIT STATUS" in page
