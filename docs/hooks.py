@@ -58,9 +58,10 @@ def _math(display: str) -> Any:
 
 @functools.cache
 def commands() -> str:
-    """The help of all commands."""
+    """The help of all commands, without the lists of commands, which are in the table of contents."""
     words = [sys.executable, "-m", "typer", "speechjem.cli", "utils", "docs", "--name", "speechjem"]
     text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+", "", text)
     return text.replace("# `speechjem`", "# All commands", 1)
 
 
