@@ -45,7 +45,7 @@ def on_files(files: Any, config: Any) -> None:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Write equations, which arithmatex has marked, as MathML: nothing needs to be fetched or run to see them."""
+    """Write equations, which arithmatex has marked, as MathML: to see them, nothing is fetched or run."""
     content = re.sub(r'<span class="arithmatex">\\\((.*?)\\\)</span>', _math("inline"), content, flags=re.S)
     return re.sub(r'<div class="arithmatex">\\\[(.*?)\\\]</div>', _math("block"), content, flags=re.S)
 
