@@ -22,7 +22,9 @@ def pages(context: Any) -> Iterator[ManPage]:
     page = ManPage(context.command_path)
     page.version, page.short_help = __version__, command.get_short_help_str(200)
     page.description, page.synopsis = command.help, " ".join(command.collect_usage_pieces(context))
-    page.options = [record for p in command.params if (record := p.get_help_record(context)) is not None]
+    page.options = [
+        record for p in command.get_params(context) if (record := p.get_help_record(context)) is not None
+    ]
     below = getattr(command, "commands", {})
     page.commands = [(name, child.get_short_help_str(200)) for name, child in below.items()]
     yield page

@@ -37,10 +37,11 @@ class DenoiseTransform(nn.Module):
         UsageError: if more steps are asked for than were trained.
         ModelError: if the model cannot be loaded.
 
-    >>> import torch
-    >>> denoise = DenoiseTransform()
-    >>> denoise(torch.zeros(2, 1, denoise.sample_rate)).shape
-    torch.Size([2, 1, 16000])
+    Examples:
+        >>> import torch
+        >>> denoise = DenoiseTransform()
+        >>> denoise(torch.zeros(2, 1, denoise.sample_rate)).shape
+        torch.Size([2, 1, 16000])
     """
 
     def __init__(self, model: SpeechModel | str | None = None, steps: int | None = None):

@@ -45,8 +45,9 @@ def parse_parts(words: Iterable[str]) -> dict[str, Fraction]:
     Raises:
         UsageError: for anything else, and for shares that are not above 0, or add up to more than 1.
 
-    >>> parse_parts(["2"])
-    {'1': Fraction(1, 2), '2': Fraction(1, 2)}
+    Examples:
+        >>> parse_parts(["2"])
+        {'1': Fraction(1, 2), '2': Fraction(1, 2)}
     """
     words = list(words)
     if len(words) == 1 and words[0].isdecimal() and int(words[0]) > 0:
