@@ -45,7 +45,8 @@ def test_every_block_is_one_that_is_run(page):
 def steps(page: Path) -> Iterator[str]:
     """The commands of a page: each of ours that needs no shell by itself, all others together."""
     for plain, lines in groupby("".join(blocks(page, "bash")).splitlines(), key=PLAIN.fullmatch):
-        yield from lines if plain else ["\n".join(lines)]
+        group = list(lines)
+        yield from group if plain else ["\n".join(group)]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "bash")], ids=name)
