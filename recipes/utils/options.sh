@@ -31,7 +31,7 @@ absolute() {
                 echo "$0: --$name ${!name} is no folder." >&2
                 exit 2
             fi
-            printf -v "$name" %s "$(cd "${!name}" && pwd)"
+            printf -v "$name" %s "$(cd "${!name}" && pwd -P)"
         fi
     done
 }
