@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import warnings
+import webbrowser
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -375,6 +376,26 @@ def generate(
         fbank = generator.model.fbank
         states = [fbank.denormalise(x).cpu().numpy() for x, _ in chain]
         print(plot.chain(states, [energy.item() for _, energy in chain], fbank.frame_seconds, picture))
+
+
+@app.command()
+def demo(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is reached from this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.")] = 7860,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    model: Model = None,
+) -> None:
+    """Serve a page for the browser: denoise, generate and find phones. Ends with Ctrl-C."""
+    from .demo import server
+
+    def ready(url: str) -> None:
+        print(f"{url} (end with Ctrl-C)", flush=True)
+        if show:
+            webbrowser.open(url)
+
+    server.serve(str(model) if model else None, host, port, ready)
 
 
 Edited = Annotated[

@@ -1,7 +1,8 @@
 """Objective measures of speech quality: a value, or the reason why there is none.
 
 The measures are PESQ (quality), STOI and ESTOI (intelligibility) and SI-SDR (distortion). Each
-compares an estimate with its clean reference, sample by sample at the same time.
+compares an estimate with its clean reference, sample by sample at the same time. DNSMOS needs no
+reference.
 """
 
 from __future__ import annotations
@@ -206,10 +207,52 @@ def score_files(reference: str | os.PathLike[str], estimate: str | os.PathLike[s
         channels = f"{len(judged.samples)} and {len(clean.samples)} channels"
         raise InputError(f"{estimate} and {reference} have {channels}; make them the same.")
     try:
-        scores = [score(r, e, clean.sample_rate) for r, e in zip(clean.samples, judged.samples, strict=True)]
+        return score_channels(clean.samples, judged.samples, clean.sample_rate)
     except InputError as error:
         raise InputError(f"{estimate} and {reference}: {error}") from error
+
+
+def score_channels(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> dict[str, Score]:
+    """All measures, averaged over the channels.
+
+    Args:
+        reference: clean signals, shape (channels, samples).
+        estimate: the signals to judge, as many channels.
+        sample_rate: in Hz.
+
+    Returns:
+        Scores by name as in `score`; a measure that any channel lacks has that channel's reason.
+
+    Raises:
+        InputError: as `score`.
+    """
+    scores = [score(r, e, sample_rate) for r, e in zip(reference, estimate, strict=True)]
     return {name: _mean([channel[name] for channel in scores]) for name in scores[0]}
+
+
+def dnsmos(samples: np.ndarray, sample_rate: int) -> dict[str, Score]:
+    """What listeners would say of a recording without knowing the clean one, as a network predicts it.
+
+    DNSMOS P.835 of the package speechmos, whose network comes with it: quality of the speech, of the
+    background, and overall, 1 (bad) to 5. Source: Reddy, Gopal, Cutler, "DNSMOS P.835: A non-intrusive
+    perceptual objective speech quality metric to evaluate noise suppressors", ICASSP 2022.
+
+    Args:
+        samples: shape (samples,); beyond full scale they are clipped.
+        sample_rate: in Hz; other rates than 16 kHz are resampled.
+
+    Returns:
+        Scores by name: "dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"; all have a reason instead of a value
+        for silence, and where speechmos is not installed.
+    """
+    names = ("sig", "bak", "ovrl")
+    try:
+        if _is_silent(samples):
+            raise NoValue("the recording is silent")
+        values = _dnsmos(audio.resample(samples, sample_rate, 16000).clip(-1, 1))
+    except NoValue as reason:
+        return {f"dnsmos_{name}": Score(reason=str(reason)) for name in names}
+    return {f"dnsmos_{name}": Score(float(values[f"{name}_mos"])) for name in names}
 
 
 def pairs(reference: str | os.PathLike[str], estimate: str | os.PathLike[str]) -> list[tuple[Path, Path]]:
@@ -293,6 +336,14 @@ def _pesq_piece(reference: np.ndarray, estimate: np.ndarray, rate: int, mode: st
         raise NoValue("PESQ needs at least 0.25 s") from error
     except (pesq.PesqError, ValueError) as error:
         raise NoValue(f"PESQ failed ({error})") from error
+
+
+def _dnsmos(samples: np.ndarray) -> dict[str, float]:
+    try:
+        from speechmos import dnsmos
+    except ImportError as error:
+        raise NoValue("DNSMOS needs speechmos; run: pip install 'speechjem[demo]'") from error
+    return dict(dnsmos.run(samples, 16000))
 
 
 def _stoi(reference: np.ndarray, estimate: np.ndarray, sample_rate: int, extended: bool) -> float:

@@ -6,6 +6,7 @@ a picture is drawn. Every function writes its picture whole or not at all, and r
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -216,6 +217,23 @@ def spectrogram(samples: Array, sample_rate: int) -> tuple[Array, int]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     magnitude = np.abs(np.fft.rfft(frames * window, axis=1)) * (2 / window.sum())
     return 20 * np.log10(np.maximum(magnitude.T, 10 ** (FLOOR_DB / 20))), hop
+
+
+def pixels(values: ArrayLike, low: float, high: float) -> bytes:
+    """Draw values alone, one pixel each, for a page that has axes of its own.
+
+    Args:
+        values: (rows, columns), the lowest row first; spectrograms are (frequencies, frames).
+        low, high: Values of the darkest and of the brightest colour.
+
+    Returns:
+        A PNG image of as many rows and columns.
+    """
+    from matplotlib.image import imsave
+
+    picture = io.BytesIO()
+    imsave(picture, np.asarray(values), vmin=low, vmax=high, cmap=COLOUR_MAP, origin="lower", format="png")
+    return picture.getvalue()
 
 
 def confusion(counts: ArrayLike, labels: Sequence[str], path: str | os.PathLike[str]) -> Path:
