@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,17 +12,31 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
+from .page import Page
+
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required --hide-scrollbars"
+    "--disable-component-update --disable-sync --hide-scrollbars --autoplay-policy=no-user-gesture-required "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 ).split()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--picture", help="Write a picture of the page with a denoised recording.")
+
+
 @pytest.fixture(scope="session")
-def address() -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps its files."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def address(folder: Path) -> Iterator[str]:
     """Of a page that serves the shipped model."""
     command = [sys.executable, "-m", "speechjem", "demo", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    environment = os.environ | {"TMPDIR": str(folder)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stdout is not None
         yield server.stdout.readline().split()[0]
         server.terminate()
@@ -29,27 +44,23 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if None in programs:
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
         pytest.fail("These tests need a browser; run: apt-get install -y chromium chromium-driver")
     options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
+    options.binary_location = browser
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
-    yield driver
-    driver.quit()
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
 
 
 @pytest.fixture
-def browser(chromium: webdriver.Chrome, address: str) -> webdriver.Chrome:
-    """The page, newly loaded, as wide as a desktop's."""
-    for log in ("performance", "browser"):
-        chromium.get_log(log)  # what the test before left
-    chromium.set_window_size(1280, 1000)
-    chromium.get(address)
-    return chromium
+def page(chromium: webdriver.Chrome, address: str) -> Page:
+    """The page, newly loaded, on a desktop's screen."""
+    return Page(chromium, address)
 
 
 @pytest.fixture(scope="session")
