@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 T = TypeVar("T")
-PATIENCE = 180  # seconds; a busy machine is slow
+PATIENCE = 60  # seconds; a busy machine is slow
 
 
 class Page:
@@ -39,7 +39,7 @@ class Page:
             try:
                 if answer := ask():
                     return answer
-            except (WebDriverException, StopIteration, ValueError):
+            except (WebDriverException, IndexError, StopIteration, ValueError):
                 pass
             assert time.monotonic() < end, f"nothing came; the page says {self.status()!r}"
             time.sleep(0.05)
@@ -48,7 +48,11 @@ class Page:
         self._named("button[role=tab]:not([tabindex='-1'])", name).click()
 
     def button(self, name: str) -> WebElement:
-        return self._named("button:not([role])", name)
+        return self._named("button:not([role]):not([tabindex='-1'])", name)
+
+    def press(self, name: str) -> None:
+        """Press a button as soon as it is there and nothing moves it."""
+        self.wait(lambda: self.button(name).click() or True)
 
     def status(self) -> str:
         """What the open tab says about its run."""
@@ -61,19 +65,17 @@ class Page:
     def upload(self, path: Path) -> None:
         """Give the open tab a recording, and wait until its name or length is shown."""
         inputs = self.browser.find_elements(By.CSS_SELECTOR, "input[type=file]")
-        shown = [
-            i for i in inputs if i.find_element(By.XPATH, "ancestor::*[@role='tabpanel']").is_displayed()
-        ]
+        shown = [i for i in inputs if i.find_element(By.XPATH, "ancestor::*[@role='tabpanel']").is_displayed()]
         shown[0].send_keys(str(path))
-        self.wait(lambda: self._displayed("[aria-label='Clear'], [aria-label='Remove']"))
+        self.wait(lambda: self.displayed("[aria-label='Clear'], [aria-label='Remove']"))
 
     def take_sample(self) -> None:
-        self.button("Use the sample").click()
-        self.wait(lambda: self._displayed("[aria-label='Clear'], [aria-label='Remove']"))
+        self.press("Use the sample")
+        self.wait(lambda: self.displayed("[aria-label='Clear'], [aria-label='Remove']"))
 
     def inside(self, element: str, selector: str) -> list[WebElement]:
         """What the page's own element in the open tab shows."""
-        (host,) = self._displayed(element)
+        (host,) = self.displayed(element)
         return host.shadow_root.find_elements(By.CSS_SELECTOR, selector)
 
     def ask(self, script: str, *values: Any) -> Any:
@@ -93,8 +95,9 @@ class Page:
             and not m["params"]["documentURL"].startswith("chrome:")
         ]
 
-    def _displayed(self, selector: str) -> list[WebElement]:
+    def displayed(self, selector: str) -> list[WebElement]:
+        """The elements that the open tab shows."""
         return [e for e in self.browser.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()]
 
     def _named(self, selector: str, name: str) -> WebElement:
-        return next(e for e in self._displayed(selector) if e.text.strip() == name)
+        return next(e for e in self.displayed(selector) if e.text.split("\n")[0].strip() == name)
