@@ -1,19 +1,23 @@
-# make demo  denoise the shipped sample with the shipped model, and score it
-# make test  run the whole test suite
-# make lint  style and types
-# make docs  the documentation, in build/site (mkdocs serve shows it while you write)
-# make man   the man pages, in build/man
-# make dist  wheel and sdist, checked, in dist
+# make demo     denoise the shipped sample with the shipped model, and score it
+# make test     run the whole test suite
+# make browser  try the page of `speechjem demo` in Chromium
+# make lint     style and types
+# make docs     the documentation, in build/site (mkdocs serve shows it while you write)
+# make man      the man pages, in build/man
+# make dist     wheel and sdist, checked, in dist
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs man dist clean
+.PHONY: demo test browser lint docs man dist clean
 
 demo: .venv/installed
 	$(BIN)/python samples/demo.py demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+browser: .venv/installed
+	$(BIN)/python -m pytest tests/browser
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 T = TypeVar("T")
-PATIENCE = 60  # seconds; a busy machine is slow
+PATIENCE = 180  # seconds; a busy machine is slow
 
 
 class Page:
@@ -65,7 +65,9 @@ class Page:
     def upload(self, path: Path) -> None:
         """Give the open tab a recording, and wait until its name or length is shown."""
         inputs = self.browser.find_elements(By.CSS_SELECTOR, "input[type=file]")
-        shown = [i for i in inputs if i.find_element(By.XPATH, "ancestor::*[@role='tabpanel']").is_displayed()]
+        shown = [
+            i for i in inputs if i.find_element(By.XPATH, "ancestor::*[@role='tabpanel']").is_displayed()
+        ]
         shown[0].send_keys(str(path))
         self.wait(lambda: self.displayed("[aria-label='Clear'], [aria-label='Remove']"))
 
