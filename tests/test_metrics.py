@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -289,3 +290,15 @@ def test_pairs_refuses_a_file_and_a_folder(tmp_path):
 def test_pairs_names_a_missing_path(tmp_path):
     with pytest.raises(InputError, match="No such file or folder: .*missing. Check the path."):
         metrics.pairs(tmp_path, tmp_path / "missing")
+
+
+# DNSMOS; its values are compared with its package's in test_demo.py
+
+
+def test_dnsmos_has_a_reason_for_silence_and_where_its_package_is_missing(monkeypatch):
+    silence = metrics.dnsmos(np.zeros(RATE), RATE)
+    assert {s.reason for s in silence.values()} == {"the recording is silent"}
+    monkeypatch.setitem(sys.modules, "speechmos", None)
+    missing = metrics.dnsmos(speech(), RATE)
+    assert set(missing) == set(silence) == {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"}
+    assert all("pip install" in s.reason for s in missing.values())

@@ -17,6 +17,10 @@ from . import views
 from .runs import KEEP_SECONDS, MAX_SECONDS, Outputs, Runs
 
 TITLE = "speechjem"
+ABOUT = (
+    "Speech enhancement and synthesis with one network: a phoneme classifier read as an energy model. "
+    "Nothing leaves the machine that runs it."
+)
 CONTROLS = 300  # least width of a tab's controls in px
 RESULTS = 320
 
@@ -48,13 +52,9 @@ def head() -> str:
 
 def build(runs: Runs) -> gr.Blocks:
     """The page. All runs wait in one queue, and are answered one by one in their order."""
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(KEEP_SECONDS // 4, KEEP_SECONDS)
-    ) as page:
-        _html(
-            f"<header><h1>{TITLE}</h1><p>Speech enhancement and synthesis with one network: a phoneme classifier "
-            "read as an energy model. Nothing leaves the machine that runs it.</p></header>"
-        )
+    sweep = (KEEP_SECONDS // 4, KEEP_SECONDS)  # every so often, uploads of that age
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=sweep) as page:
+        _html(f"<header><h1>{TITLE}</h1><p>{ABOUT}</p></header>")
         with gr.Tab("Denoise"):
             _denoise(runs)
         with gr.Tab("Generate"):
@@ -64,7 +64,7 @@ def build(runs: Runs) -> gr.Blocks:
     return page.queue(max_size=64, default_concurrency_limit=1)
 
 
-def sample(name: str) -> str | None:
+def sample(name: str) -> str:
     """Path of a shipped recording, inside the installed package or in `samples/` of a checkout."""
     packaged = Path(str(resources.files("speechjem"))) / "samples" / name
     return str(packaged if packaged.is_file() else Path(__file__).parents[2] / "samples" / name)
@@ -176,8 +176,8 @@ def _wire(
             yield views.problem(_without_folders(str(error), runs.folder.parent)), *[""] * (len(outputs) - 1)
 
     event = gr.on(
-        starts, answer, inputs, outputs, api_name=run.__name__, trigger_mode="always_last", concurrency_limit=1,
-        concurrency_id="model", show_progress="minimal", show_progress_on=outputs[0],
+        starts, answer, inputs, outputs, api_name=run.__name__, trigger_mode="always_last",
+        concurrency_limit=1, concurrency_id="model", show_progress="minimal", show_progress_on=outputs[0],
     )  # fmt: skip
     stop.click(
         lambda: views.status("Stopped."), outputs=outputs[0], cancels=[event], queue=False,

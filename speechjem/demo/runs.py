@@ -263,8 +263,8 @@ def _reference(path: str, noisy: audio.Audio) -> audio.Audio:
     clean = read(path)
     if (clean.sample_rate, len(clean.samples)) != (noisy.sample_rate, len(noisy.samples)):
         raise InputError(
-            f"The clean reference has {clean.sample_rate} Hz and {len(clean.samples)} channels, the recording "
-            f"{noisy.sample_rate} Hz and {len(noisy.samples)}; give a reference that has the same."
+            f"The clean reference has {clean.sample_rate} Hz and {len(clean.samples)} channels, the "
+            f"recording {noisy.sample_rate} Hz and {len(noisy.samples)}; give a reference that has the same."
         )
     return clean
 

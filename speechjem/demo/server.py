@@ -1,4 +1,4 @@
-"""The server of the page: reached from this machine only unless told otherwise, and loading nothing from others."""
+"""The server of the page: reached from this machine only unless told otherwise, closed to all else."""
 
 from __future__ import annotations
 
