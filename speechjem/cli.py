@@ -395,7 +395,7 @@ def demo(
         if show:
             webbrowser.open(url)
 
-    server.serve(str(model) if model else None, host, port, ready)
+    server.serve(model, host, port, ready)
 
 
 Edited = Annotated[

@@ -85,9 +85,8 @@ def _denoise(runs: Runs) -> None:
                     value=config.denoise_mode,
                     label="Mode",
                 )
-                steps = _number(
-                    "Steps", f"0 takes the model's own; trained descent has 1 to {config.descent.steps}."
-                )
+                most = config.descent.steps
+                steps = _number("Steps", f"0 takes the model's own; trained descent has 1 to {most}.")
                 seed = _number("Seed", "Of the noise in Langevin dynamics.")
             start, stop = _buttons("Denoise")
         with gr.Column(scale=5, min_width=RESULTS):
@@ -97,9 +96,8 @@ def _denoise(runs: Runs) -> None:
         lambda: (noisy, clean), outputs=[recording, reference], show_progress="hidden", queue=False,
         api_visibility="private",
     )  # fmt: skip
-    _wire(
-        [start.click], stop, runs.denoise, [recording, reference, strength, mode, steps, seed], outputs, runs
-    )
+    inputs = [recording, reference, strength, mode, steps, seed]
+    _wire([start.click], stop, runs.denoise, inputs, outputs, runs)
 
 
 def _generate(runs: Runs) -> None:
@@ -175,10 +173,13 @@ def _wire(
         except SpeechjemError as error:
             yield views.problem(_without_folders(str(error), runs.folder.parent)), *[""] * (len(outputs) - 1)
 
+    # "multiple": while a stopped run ends, the other modes lose what is asked for meanwhile.
     event = gr.on(
-        starts, answer, inputs, outputs, api_name=run.__name__, trigger_mode="always_last",
+        starts, answer, inputs, outputs, api_name=run.__name__, trigger_mode="multiple",
         concurrency_limit=1, concurrency_id="model", show_progress="minimal", show_progress_on=outputs[0],
     )  # fmt: skip
+    waiting = json.dumps(views.status("Waiting for its turn"))  # said by the browser, at once
+    gr.on(starts, None, None, outputs[0], js=f"() => {waiting}", api_visibility="private")
     stop.click(
         lambda: views.status("Stopped."), outputs=outputs[0], cancels=[event], queue=False,
         show_progress="hidden", api_visibility="private",

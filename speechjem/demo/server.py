@@ -1,4 +1,4 @@
-"""The server of the page: reached from this machine only unless told otherwise, closed to all else."""
+"""The server of the page: for this machine only unless told otherwise, and all its files in one folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def serve(
     """Serve the page until interrupted; all files of its users are then deleted.
 
     Args:
-        model: path of a model folder; the shipped model by default.
+        model: as in `checkpoint.locate`; the shipped model by default.
         host: address to listen on; the default is reached from this machine only.
         port: 0 takes any that is free.
         ready: is told the address of the page once it can be opened.
