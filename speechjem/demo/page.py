@@ -173,13 +173,14 @@ def _wire(
         except SpeechjemError as error:
             yield views.problem(_without_folders(str(error), runs.folder.parent)), *[""] * (len(outputs) - 1)
 
+    # Said by the browser at once. It comes first: what an event starts goes on one after the other.
+    waiting = json.dumps(views.status("Waiting for its turn"))
+    gr.on(starts, None, None, outputs[0], js=f"() => {waiting}", api_visibility="private")
     # "multiple": while a stopped run ends, the other modes lose what is asked for meanwhile.
     event = gr.on(
         starts, answer, inputs, outputs, api_name=run.__name__, trigger_mode="multiple",
         concurrency_limit=1, concurrency_id="model", show_progress="minimal", show_progress_on=outputs[0],
     )  # fmt: skip
-    waiting = json.dumps(views.status("Waiting for its turn"))  # said by the browser, at once
-    gr.on(starts, None, None, outputs[0], js=f"() => {waiting}", api_visibility="private")
     stop.click(
         lambda: views.status("Stopped."), outputs=outputs[0], cancels=[event], queue=False,
         show_progress="hidden", api_visibility="private",

@@ -164,7 +164,7 @@ def test_a_run_can_be_stopped_and_another_started(page: Page) -> None:
     page.press("Settings")
     steps = page.wait(lambda: page.displayed("[aria-label='Steps']")[0])
     steps.clear()
-    steps.send_keys("100")
+    steps.send_keys("50")
     page.press("Generate")
     page.wait(lambda: page.status().startswith("Step"))
     page.press("Stop")
@@ -173,6 +173,7 @@ def test_a_run_can_be_stopped_and_another_started(page: Page) -> None:
     assert page.status() == "Stopped."
     box.clear()
     box.send_keys("one", Keys.ENTER)
+    page.wait(lambda: page.status() != "Stopped.")
     page.finished()
 
 
