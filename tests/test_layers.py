@@ -17,9 +17,10 @@ FLOORS = [
     {"catalogue", "transform", "data.recording", "data.split", "data.textgrid", "data.validation"},
     {"data.shards", "data.ctm"},
     {"data.dataset", "data.lhotse"},
-    {"evaluate", "generation", "settings", "training_log", "streaming", "editing"},
-    {"training", "live"},
-    {"train", "train_images"},
+    {"evaluate", "generation", "settings", "training_log", "streaming", "editing", "demo.views"},
+    {"training", "live", "demo.runs"},
+    {"train", "train_images", "demo.page"},
+    {"demo.server"},
     {"cli"},
     {"__main__"},
 ]
