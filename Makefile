@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/python samples/demo.py demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile  # a file a core, one thread each
 
 browser: .venv/installed
 	$(BIN)/python -m pytest tests/browser
