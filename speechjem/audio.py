@@ -37,7 +37,10 @@ SUFFIXES = tuple(_FORMATS)
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
 _WRITE_FRAMES = 1 << 12
-_CHUNK_FRAMES = 1 << 18
+_CHUNK = 1 << 18  # values of all channels
+# A kilobyte of FLAC can say "silence" for an hour.
+_LARGEST = 1 << 27  # values of a recording held in memory, if it has more than ...
+_DENSEST = 128  # ... so many values for each byte of its file
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class AudioFile:
         frames: samples of each channel, as the header promises.
         format, subtype: as in `Audio`.
         raw: whether it has no header, but samples only.
+        version: what changes when somebody writes to the file.
     """
 
     path: Path
@@ -89,13 +93,15 @@ class AudioFile:
     frames: int
     format: str
     subtype: str
-    raw: bool = False
+    raw: bool
+    version: tuple[int, ...]
 
     def chunks(self) -> Iterator[np.ndarray]:
         """All samples from the start, in float32 pieces of shape (channels, samples), full scale 1.
 
         Raises:
-            InputError: as `read` does, when the damaged, empty or not finite place is reached.
+            InputError: as `read` does, when the damaged, empty or not finite place is reached; or if the file
+                is no longer the one that was opened.
         """
         count = 0
         with _opened(self.path, self.sample_rate if self.raw else None) as file:
@@ -105,9 +111,23 @@ class AudioFile:
                         f"{self.path} has NaN or infinite samples; repair the file or leave it out."
                     )
                 count += len(piece)
+                self._check_version()
                 yield np.ascontiguousarray(piece.T)
+        self._check_version()
         if count == 0:
             raise InputError(f"{self.path} has no samples; give a file that is not empty.")
+
+    def _check_version(self) -> None:
+        if _version(self.path) != self.version:
+            raise InputError(f"{self.path} was changed while it was read; try again when it is complete.")
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a name may have a NUL
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> AudioFile:
@@ -122,6 +142,7 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
         InputError: the file is missing, is a folder, or is not readable audio.
     """
     path = Path(path)
+    version = _version(path)
     with _opened(path, raw_rate) as file:
         return AudioFile(
             path,
@@ -131,6 +152,7 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
             file.format,
             file.subtype,
             raw_rate is not None,
+            version,
         )
 
 
@@ -148,10 +170,16 @@ def read(path: str | os.PathLike[str]) -> Audio:
 
     Raises:
         InputError: the file is missing, is a folder, is not readable audio, is empty, or holds NaN
-            or infinite samples.
+            or infinite samples, or is a small file made to fill the memory.
     """
     file = open_file(path)
-    return Audio(np.concatenate(list(file.chunks()), axis=1), file.sample_rate, file.format, file.subtype)
+    pieces, count = [], 0
+    for piece in file.chunks():
+        pieces.append(piece)
+        count += piece.size
+        if count > max(_LARGEST, _DENSEST * os.path.getsize(path)):
+            raise InputError(f"{path} unfolds to more than {4 * _DENSEST} times its size; give a part of it.")
+    return Audio(np.concatenate(pieces, axis=1), file.sample_rate, file.format, file.subtype)
 
 
 def _opened(path: Path, raw_rate: int | None) -> soundfile.SoundFile:
@@ -159,18 +187,25 @@ def _opened(path: Path, raw_rate: int | None) -> soundfile.SoundFile:
         raise InputError(f"{path} is a folder; name an audio file.")
     if not os.path.exists(path):
         raise InputError(f"No such file: {path}. Check the path.")
+    if not os.path.isfile(path):  # opening one might wait for ever
+        raise InputError(f"{path} is a pipe or a device; give it as standard input (-), or as a file.")
     try:
         if raw_rate is None:
-            return soundfile.SoundFile(path)
-        return soundfile.SoundFile(path, "r", raw_rate, 1, "PCM_16", "LITTLE", "RAW")
+            return soundfile.SoundFile(_name(path))
+        return soundfile.SoundFile(_name(path), "r", raw_rate, 1, "PCM_16", "LITTLE", "RAW")
     # A .raw file has no header: TypeError.
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
+def _name(path: Path) -> str | bytes:
+    """A path for soundfile, which encodes names strictly, while those of POSIX may be any bytes."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
+
+
 def _next(file: soundfile.SoundFile, path: Path) -> np.ndarray:
     try:
-        return file.read(_CHUNK_FRAMES, dtype="float32", always_2d=True)
+        return file.read(max(1, _CHUNK // file.channels), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -221,9 +256,10 @@ def write(
     partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with soundfile.SoundFile(partial, "w", sample_rate, channels, subtype, format=kind) as file:
+        with soundfile.SoundFile(_name(partial), "w", sample_rate, channels, subtype, format=kind) as file:
             for piece in samples:
                 _append(file, piece, path)
+        check_target(path, force)  # it may have come while this was made
         os.replace(partial, path)
     # soundfile asserts that all was written, so a full disk may show as an AssertionError.
     except (soundfile.SoundFileError, OSError, ValueError, TypeError, AssertionError) as error:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import reprlib
 import types
 import typing
 from functools import partial
@@ -14,14 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from . import hub
 from .errors import ModelError
 from .image_model import ImageModel, ImageModelConfig
 from .model import ModelConfig, SpeechModel
-from .networks import SlidingTDNN
-from .wide_resnet import WideResNet
 
 FORMAT = "speechjem-model-1"
 IMAGE_FORMAT = "speechjem-image-model-1"
@@ -86,27 +84,26 @@ def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:
     """
     folder = locate(name)
     config = read_config(folder)
-    return _load(partial(SlidingTDNN, config.network), partial(SpeechModel, config), folder, device)
+    return _load(partial(SpeechModel, config), folder, device)
 
 
 def load_images(folder: Path | str, device: str = "cpu") -> ImageModel:
     """Load a folder that has a model of images; raises ModelError as `load` does."""
     folder = Path(folder)
     config = _read_config(folder, ImageModelConfig, IMAGE_FORMAT)
-    network = partial(WideResNet, config.network, config.channels, len(config.classes))
-    return _load(network, partial(ImageModel, config), folder, device)
+    return _load(partial(ImageModel, config), folder, device)
 
 
-def _load(
-    network: typing.Callable[[], nn.Module], build: typing.Callable[[], M], folder: Path, device: str
-) -> M:
-    """Build a model, once its network is known not to be too large, and load its weights."""
+def _load(build: typing.Callable[[], M], folder: Path, device: str) -> M:
+    """Build a model, once its sizes are known to be those of its weights, and load them."""
     try:
-        _check_size(network, folder / hub.WEIGHTS)
-        model = build()
+        with torch.device("meta"):  # takes no memory, for the sizes may be absurd
+            sizes = build()
     except (RuntimeError, ValueError, ArithmeticError, LookupError) as error:  # impossible sizes
         raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
-    _load_weights(model, folder / hub.WEIGHTS)
+    weights = _weights(sizes, folder / hub.WEIGHTS)
+    model = build()
+    model.load_state_dict(weights)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -120,7 +117,7 @@ def _read_config(folder: Path, kind: type[T], name: str) -> T:
     content.pop("sha256", None)
     try:
         return from_dict(kind, content)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
 
 
@@ -131,7 +128,7 @@ def _read_json(folder: Path, name: str = FORMAT) -> dict[str, Any]:
         raise ModelError(f"{folder} is not a model folder: it has no config.json. Check the path.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); get the model again.") from error
     if not isinstance(content, dict) or content.pop("format", None) != name:
         command = "train" if name == FORMAT else "train-images"
@@ -176,14 +173,6 @@ def check_sha256(folder: Path) -> tuple[str, str | None]:
     return actual, by
 
 
-def _check_size(network: typing.Callable[[], nn.Module], weights: Path) -> None:
-    """Refuse a network with more parameters than the weights have bytes, before it takes memory."""
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in network().parameters())
-    if weights.is_file() and parameters > weights.stat().st_size:
-        raise ValueError(f"a network of {parameters} parameters is too large for {weights.name}")
-
-
 def from_dict(kind: type[T], content: dict[str, Any]) -> T:
     """Build a (nested) configuration dataclass from plain data; unknown keys are errors.
 
@@ -193,7 +182,8 @@ def from_dict(kind: type[T], content: dict[str, Any]) -> T:
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(content) - set(hints))
     if unknown:
-        raise ValueError(f"unknown setting {unknown[0]!r} (known: {', '.join(sorted(hints))})")
+        name = reprlib.repr(unknown[0])
+        raise ValueError(f"unknown setting {name} (known: {', '.join(sorted(hints))})")
     return kind(**{name: _value(hints[name], value, name) for name, value in content.items()})
 
 
@@ -202,24 +192,27 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_dict(typing.cast(type, hint), value)
     if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
-        item = typing.get_args(hint)[0]
+        item, *others = typing.get_args(hint)
+        if Ellipsis not in others and len(value) != 1 + len(others):
+            raise ValueError(f"setting {name!r} must have {1 + len(others)} values, not {len(value)}")
         return tuple(_value(item, v, name) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     origin = typing.get_origin(hint) or hint
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (origin,)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ValueError(f"setting {name!r} cannot be {value!r}")
+        raise ValueError(f"setting {name!r} cannot be {reprlib.repr(value)}")
     return value
 
 
-def _load_weights(model: SpeechModel | ImageModel, path: Path) -> None:
+def _weights(sizes: SpeechModel | ImageModel, path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a file, once they are known to be those of a model on the device "meta"."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         weights = load_file(path)
-        model.load_state_dict(weights)
+        sizes.load_state_dict(weights, assign=True)
     except FileNotFoundError as error:
         raise ModelError(f"No such file: {path}; get the model again.") from error
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -227,8 +220,9 @@ def _load_weights(model: SpeechModel | ImageModel, path: Path) -> None:
         raise ModelError(
             f"{path} does not hold the weights of this model ({reason}); get it again."
         ) from error
-    if not all(tensor.isfinite().all() for tensor in weights.values()):
-        raise ModelError(f"{path} has weights that are not finite; get the model again.")
+    if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in weights.values()):
+        raise ModelError(f"{path} has weights that are not finite real numbers; get the model again.")
+    return weights
 
 
 def replace_file(path: Path, write: typing.Callable[[Path], Any]) -> None:
@@ -237,5 +231,8 @@ def replace_file(path: Path, write: typing.Callable[[Path], Any]) -> None:
     try:
         write(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # that of a write has none
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -5,9 +5,11 @@ Exit codes: 0 all done, 1 an input failed (each is named on stderr), 2 wrong usa
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import logging
+import signal
 import sys
 import warnings
 import webbrowser
@@ -89,12 +91,19 @@ SHOWN = 20  # problems of a data directory
 
 def main() -> NoReturn:
     """Entry point: errors become a sentence on stderr and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as tidily as Ctrl-C does
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files may be any bytes
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("speechjem: %(message)s"))
+    handler.setFormatter(_OneLine("speechjem: %(message)s"))
     log.handlers = [handler]
     log.setLevel(logging.WARNING)
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except UsageError as error:
         _complain(error)
         sys.exit(2)
@@ -103,9 +112,25 @@ def main() -> NoReturn:
         sys.exit(1)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:  # typer turns Ctrl-C into this
-            _complain("Interrupted; what was finished is complete, a training goes on with the same command.")
+            _complain(
+                "Interrupted; what was finished is complete. A training goes on with the same command, "
+                "denoising with --skip-done."
+            )
         raise
+    except OSError as error:
+        name = error.filename or "The output"
+        _complain(f"{name} cannot be written ({error.strerror}); free space, or choose another place.")
+        sys.stdout = None  # type: ignore[assignment]  # else Python tries once more at exit, and complains
+        sys.exit(1)
     sys.exit(0)
+
+
+class _OneLine(logging.Formatter):
+    """Names come from others: what a terminal would obey is spelt out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _complain(message: object) -> None:
@@ -890,15 +915,20 @@ def _each(
     outcomes: Iterator[Outcome], total: int, verb: str, report: Callable[[Outcome], None] | None = None
 ) -> None:
     """Report what becomes of every job; name the ones that fail, and exit with 1 if there are any."""
-    failures = 0
-    for outcome in _progress(outcomes, total, verb):
-        if outcome.error is not None:
-            _complain(outcome.error)
-            failures += 1
-        else:
-            log.info("%s: done in %.1f s", outcome.job[0], outcome.elapsed)
-        if report:
-            report(outcome)
+    failures = done = 0
+    try:
+        for outcome in _progress(outcomes, total, verb):
+            if outcome.error is not None:
+                _complain(outcome.error)
+                failures += 1
+            else:
+                log.info("%s: done in %.1f s", outcome.job[0], outcome.elapsed)
+                done += 1
+            if report:
+                report(outcome)
+    except KeyboardInterrupt:
+        _complain(f"{done} of {total} files are done.")
+        raise
     if failures:
         if total > 1:
             _complain(f"{failures} of {total} files failed; the others are done.")

@@ -14,12 +14,13 @@ import os
 import pickle
 import socket
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import ClusterError, InputError, SpeechjemError, UsageError
 
@@ -30,6 +31,8 @@ LOCAL = "local"
 MEMORY = 1.5e9  # bytes that a worker should have
 Job = tuple[Path, Path]
 Work = Callable[[Path, Path], Any]
+T = TypeVar("T")
+_STOPPED = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,17 @@ def _by_threads(work: Work, jobs: Sequence[Job], at_once: int) -> Iterator[Outco
         for future in as_completed([pool.submit(_attempt, work, job) for job in jobs]):
             yield future.result()
     finally:
+        _STOPPED.set()
         pool.shutdown(cancel_futures=True)
+        _STOPPED.clear()
+
+
+def until_stopped(pieces: Iterable[T]) -> Iterator[T]:
+    """The pieces that a thread works on; they end in a KeyboardInterrupt when the main one had it."""
+    for piece in pieces:
+        if _STOPPED.is_set():
+            raise KeyboardInterrupt
+        yield piece
 
 
 def _by_cluster(work: Work, jobs: Sequence[Job], scheduler: str) -> Iterator[Outcome]:

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
 from . import audio, checkpoint, pipes
 from .bands import AnyRate, Enhanced
 from .blocks import Block, Blocks
+from .cluster import until_stopped
 from .device import choose_device, use_bfloat16
 from .errors import InputError, UsageError
 from .jem import JEM
@@ -271,13 +271,14 @@ class FileDenoiser:
             recording = audio.open_file(readable, self.raw_rate)
             audio.write(
                 writable,
-                denoiser.pieces(recording.chunks, recording.sample_rate),
+                denoiser.pieces(lambda: until_stopped(recording.chunks()), recording.sample_rate),
                 recording.sample_rate,
                 channels=recording.channels,
                 subtype=recording.subtype,
                 force=self.force,
             )
-            return float(soundfile.info(writable).duration)
+            written = audio.open_file(writable)
+            return written.frames / written.sample_rate
 
 
 _LOADING = threading.Lock()

@@ -10,6 +10,7 @@ instance by Belanger et al., "End-to-end learning for structured prediction ener
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,11 +36,11 @@ class Descent(nn.Module):
         self.config = config
         self.bins, self.fine = bins, fine
         # The gradient of an untrained energy is small, and a logarithm moves slowly: small sizes learn late.
-        start = torch.full((config.steps, bins), 2.0)
-        start[0] = 3.0
-        self.log_size = nn.Parameter(start.log())
+        start = torch.full((config.steps, bins), math.log(2.0))
+        start[0] = math.log(3.0)
+        self.log_size = nn.Parameter(start)
         if fine > 0:
-            self.log_fine_size = nn.Parameter(torch.full((config.steps, fine), 1.0).log())
+            self.log_fine_size = nn.Parameter(torch.zeros(config.steps, fine))
 
     def check(self, count: int) -> None:
         """Raise UsageError unless that many steps were trained."""

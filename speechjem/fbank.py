@@ -70,9 +70,10 @@ class Fbank(nn.Module):
         super().__init__()
         self.config = config
         # These follow from the configuration, so they are not stored with the weights.
-        self.register_buffer("window", torch.hann_window(config.window), persistent=False)
-        self.register_buffer("filters", mel_filters(config), persistent=False)
-        self.register_buffer("spread", _spread(self.filters), persistent=False)
+        with torch.device("cpu"):  # also in a model that is built without memory, on the device "meta"
+            self.register_buffer("window", torch.hann_window(config.window), persistent=False)
+            self.register_buffer("filters", mel_filters(config), persistent=False)
+            self.register_buffer("spread", _spread(self.filters), persistent=False)
         self.register_buffer("mean", torch.zeros(config.bins))
         self.register_buffer("std", torch.ones(config.bins))
 

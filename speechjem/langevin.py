@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import limits
 from .errors import UsageError
 
 Gradient = Callable[[Tensor], Tensor]
@@ -47,6 +48,10 @@ class LangevinConfig:
     clamp: float = 1.0
     bound: float = 0.0
 
+    def __post_init__(self) -> None:
+        sizes = ("step_size", "noise", "momentum", "decay", "clamp", "bound")
+        limits.check(self, steps=(1, 100_000), **dict.fromkeys(sizes, (0, 1e9)))
+
 
 def with_given(config: LangevinConfig, **settings: float | None) -> LangevinConfig:
     """The settings with those replaced that are given; None leaves one as it is.
@@ -60,7 +65,10 @@ def with_given(config: LangevinConfig, **settings: float | None) -> LangevinConf
             raise UsageError(f"The {name.replace('_', ' ')} must be a number of at least 0, not {value}.")
     if given.get("steps") == 0:
         raise UsageError("At least 1 step is needed.")
-    return replace(config, **given)
+    try:
+        return replace(config, **given)
+    except ValueError as error:
+        raise UsageError(f"The sampler cannot do that: {error}.") from error
 
 
 def sgld(

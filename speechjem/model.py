@@ -71,6 +71,8 @@ class ModelConfig:
             value = attrgetter(name)(self)
             if not low <= value <= high:  # NaN is in no range
                 raise ValueError(f"setting {name!r} must be from {low:g} to {high:g}, not {value:g}")
+        if len(self.network.dilations) > 100:
+            raise ValueError("setting 'dilations' must have at most 100 blocks")
         if min(self.network.dilations, default=1) < 1:
             raise ValueError("setting 'dilations' must be numbers of frames from 1")
         if self.fbank.hop > self.fbank.window // 2:

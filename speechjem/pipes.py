@@ -44,7 +44,7 @@ def output_file(path: Path, raw: bool = False) -> Iterator[Path]:
         raw: send the samples only, 16-bit little-endian.
 
     Raises:
-        InputError: if nobody reads standard output.
+        InputError: if nobody reads standard output, or it is full.
     """
     if path != PIPE:
         yield path
@@ -54,12 +54,13 @@ def output_file(path: Path, raw: bool = False) -> Iterator[Path]:
         yield file
         try:
             _send(file, raw)
-        except BrokenPipeError as error:
+        except OSError as error:
             # Python would try to flush what is left at exit, and complain.
             sys.stdout = None  # type: ignore[assignment]
-            raise InputError(
-                "Standard output was closed before all was written; read it to the end."
-            ) from error
+            message = f"Standard output cannot be written ({error.strerror}); free space."
+            if isinstance(error, BrokenPipeError):
+                message = "Standard output was closed before all was written; read it to the end."
+            raise InputError(message) from error
 
 
 def _send(path: Path, raw: bool) -> None:

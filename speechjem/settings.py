@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import checkpoint
+from . import checkpoint, limits
 from .data.dataset import Augmentation
 from .data.images import ImageAugmentation
 from .data.shards import Window
@@ -17,6 +16,8 @@ from .langevin import LangevinConfig
 from .losses import OBJECTIVES
 from .model import ModelConfig
 from .wide_resnet import WideResNetConfig
+
+LARGEST = 1 << 16  # bytes of a configuration
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class ObjectiveConfig:
     adapt: bool = True
 
     def __post_init__(self) -> None:
-        _check_positive(self, "chains", "slots")
+        limits.check(self, chains=(1, 10_000), slots=(1, 10_000))
         if self.chains > self.slots:
             raise ValueError(f"setting 'chains' must be at most 'slots' ({self.slots}), not {self.chains}")
 
@@ -109,7 +110,7 @@ class EnergyConfig(ObjectiveConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_positive(self, "frames", "stride", "chunks")
+        limits.check(self, frames=(1, 10_000), stride=(1, 10_000), chunks=(1, 10_000))
         if self.stride > self.frames:
             raise ValueError(f"setting 'stride' must be at most 'frames' ({self.frames}), not {self.stride}")
 
@@ -146,9 +147,8 @@ class LoopConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        _check_positive(
-            self, "updates", "batch", "learning_rate", "log_every", "validate_every", "save_every"
-        )
+        counts = ("updates", "log_every", "validate_every", "save_every")
+        limits.check(self, **dict.fromkeys(counts, (1, 1e9)), batch=(1, 10_000), learning_rate=(1e-12, 1e6))
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class TrainConfig(LoopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_positive(self, "seconds")
+        limits.check(self, seconds=(0.01, 600))
         fbank = self.model.fbank
         if self.seconds * fbank.sample_rate < (self.energy.frames - 1) * fbank.hop:
             raise ValueError(f"{self.seconds} s have fewer frames than a chunk ({self.energy.frames})")
@@ -229,12 +229,6 @@ C = TypeVar("C", bound=LoopConfig)
 D = TypeVar("D", TrainConfig, ImageTrainConfig)
 
 
-def _check_positive(config: object, *names: str) -> None:
-    for name in names:
-        if not 0 < getattr(config, name) < math.inf:
-            raise ValueError(f"setting {name!r} must be more than 0, not {getattr(config, name)}")
-
-
 def read_config(path: Path) -> TrainConfig:
     """Read the configuration of a training on speech (YAML).
 
@@ -253,19 +247,29 @@ def _read(path: Path, kind: type[C]) -> C:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Reads 1e-3 as a number, as YAML 1.2 and JSON do, so that the config.json of a training fits too."""
+        """Reads 1e-3 as a number, as YAML 1.2 and JSON do, so that the config.json of a training fits too.
+
+        Aliases are refused: merged into one another, a few lines of them fill any memory.
+        """
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise ValueError("it has an alias (*); write the settings out")
+            return super().compose_node(parent, index)
 
     Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
     )
     try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST} bytes")
         content = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
         if not isinstance(content, dict):
             raise ValueError("it is not a mapping of settings")
         config = checkpoint.from_dict(kind, content)
     except FileNotFoundError as error:
         raise InputError(f"No such file: {path}. Give the path of a training configuration.") from error
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError, yaml.YAMLError) as error:
         raise InputError(
             f"{path} is not a training configuration: {' '.join(str(error).split())}."
         ) from error

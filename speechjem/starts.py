@@ -42,7 +42,8 @@ class Starts(nn.Module):
     def __init__(self, phones: int, bins: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(phones, bins))
-        self.register_buffer("factor", torch.eye(bins).repeat(phones, 1, 1))
+        self.register_buffer("factor", torch.zeros(phones, bins, bins))
+        self.factor.diagonal(dim1=1, dim2=2).fill_(1.0)
         self.register_buffer("seconds", torch.full((phones,), 0.1))
 
     def measure(self, utterances: Sequence[tuple[Tensor, Tensor]], frame_seconds: float) -> None:

@@ -9,6 +9,7 @@ runs SGLD chains of its own, and the gradients are averaged. Negatives are not s
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import signal
@@ -277,7 +278,9 @@ def _follow(trainer: Trainer[M], out: Path, validate: Validate[M] | None, progre
 def _save(trainer: Trainer[M], out: Path) -> None:
     state = trainer.state_dict()  # which all processes make together
     if distributed.rank() == 0:
-        checkpoint.replace_file(out / "checkpoint.pt", lambda path: torch.save(state, path))
+        buffer = io.BytesIO()  # on a full disk, torch's own writer raises what is no OSError
+        torch.save(state, buffer)
+        checkpoint.replace_file(out / "checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
         checkpoint.save(trainer.shipped(), out / "model")
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import limits
+
 SLOPE = 0.2  # of the leaky rectifier below zero, as in ST-JEM
 WIDTHS = (16, 32, 64)  # channels of the three groups, times the width
 
@@ -27,8 +29,7 @@ class WideResNetConfig:
     def __post_init__(self) -> None:
         if self.depth < 10 or (self.depth - 4) % 6:
             raise ValueError(f"setting 'depth' must be 10, 16, 22, 28, ..., not {self.depth}")
-        if self.width < 1:
-            raise ValueError(f"setting 'width' must be at least 1, not {self.width}")
+        limits.check(self, depth=(10, 1000), width=(1, 100))
 
 
 class WideBlock(nn.Module):

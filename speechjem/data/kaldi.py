@@ -73,8 +73,9 @@ class Utterance:
         """
         recording = _piped(self.audio) if isinstance(self.audio, str) else read_audio(self.audio)
         rate = recording.sample_rate
-        end = None if self.end is None else round(self.end * rate)
-        samples = recording.samples[:, round(self.start * rate) : end]
+        length = recording.samples.shape[1]
+        end = length if self.end is None else round(min(self.end * rate, length))
+        samples = recording.samples[:, round(min(self.start * rate, length)) : end]
         if samples.shape[1] == 0:
             raise InputError(f"{self.audio} has no samples for {self.name}, from {self.start:g} s on.")
         return replace(recording, samples=samples)
@@ -219,6 +220,8 @@ def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         InputError: if there is no such file, or it is not text.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # reading it might never end
+        raise InputError(f"{path} is a pipe or a device; write it to a file.")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from .. import phones
@@ -43,6 +44,8 @@ def _rows(name: str, path: Path, tier: str) -> list[list[str]]:
     """Lines of a CTM."""
     rows = []
     for start, end, label in _intervals(path, tier):
+        if not 0 <= start <= end < math.inf:
+            raise InputError(f"{path}, tier {tier}: an interval from {start} to {end} s is impossible.")
         try:
             phone = phones.normalise(label or phones.SILENCE)
         except UsageError as error:
@@ -59,9 +62,10 @@ def _intervals(path: Path, tier: str) -> list[tuple[float, float, str]]:
         raise SpeechjemError("TextGrids need praatio; run: pip install 'speechjem[textgrid]'.") from error
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)
+        found = grid.getTier(tier) if tier in grid.tierNames else None
+        if isinstance(found, IntervalTier):
+            return [(float(entry.start), float(entry.end), entry.label.strip()) for entry in found.entries]
+        names = ", ".join(map(str, grid.tierNames))
     except Exception as error:  # praatio's parser raises what a damaged file makes it trip over
         raise InputError(f"{path} cannot be read as a TextGrid ({type(error).__name__}: {error}).") from error
-    found = grid.getTier(tier) if tier in grid.tierNames else None
-    if not isinstance(found, IntervalTier):
-        raise InputError(f"{path} has no interval tier {tier!r}; it has: {', '.join(grid.tierNames)}.")
-    return [(entry.start, entry.end, entry.label.strip()) for entry in found.entries]
+    raise InputError(f"{path} has no interval tier {tier!r}; it has: {names}.")

@@ -175,7 +175,7 @@ def _open(line: Line, lengths: dict[str, float]) -> str | None:
     try:
         with soundfile.SoundFile(path) as file:
             lengths[line.key] = file.frames / file.samplerate
-    except (OSError, soundfile.LibsndfileError):
+    except (OSError, TypeError, ValueError, soundfile.SoundFileError):  # a .raw file has no header: TypeError
         return line.says(f"{path} is missing or is no audio.")
     return None if lengths[line.key] > 0 else line.says(f"{path} has no samples.")
 
