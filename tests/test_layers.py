@@ -8,12 +8,12 @@ import speechjem
 ROOT = Path(speechjem.__file__).parent
 FLOORS = [
     {"errors"},
-    {"phones", "device", "blocks", "hub", "rumble", "phase", "distributed"},
+    {"phones", "device", "blocks", "hub", "limits", "rumble", "phase", "distributed", "cluster"},
     {"audio", "fbank", "networks", "wide_resnet", "langevin", "jem", "bands", "starts", "text"},
     {"descent", "losses", "inversion", "metrics", "plot", "data.images", "data.mixing", "pipes"},
     {"model", "image_model", "data.degrade", "observation"},
     {"checkpoint", "voice"},
-    {"data.kaldi", "denoising", "classification", "export", "cluster"},
+    {"data.kaldi", "denoising", "classification", "export"},
     {"catalogue", "transform", "data.recording", "data.split", "data.textgrid", "data.validation"},
     {"data.shards", "data.ctm"},
     {"data.dataset", "data.lhotse"},
