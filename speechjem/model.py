@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 import torch
 from torch import Tensor, nn
 
-from . import phase
+from . import limits, phase
 from .descent import Descent, DescentConfig
 from .fbank import Fbank, FbankConfig
 from .jem import JEM
@@ -67,10 +66,7 @@ class ModelConfig:
     denoise_generated: bool = False
 
     def __post_init__(self) -> None:
-        for name, (low, high) in LIMITS.items():
-            value = attrgetter(name)(self)
-            if not low <= value <= high:  # NaN is in no range
-                raise ValueError(f"setting {name!r} must be from {low:g} to {high:g}, not {value:g}")
+        limits.check(self, **LIMITS)
         if len(self.network.dilations) > 100:
             raise ValueError("setting 'dilations' must have at most 100 blocks")
         if min(self.network.dilations, default=1) < 1:
