@@ -218,7 +218,7 @@ def test_a_model_that_is_wrong_ends_the_run(tap, run, tmp_path):
     words = ("denoise", "in", "-o", "out", "--scheduler", tap.address)
     code, _, err = run(*words, "--model", "nowhere")
     assert (code, err.count("\n")) == (1, 1)
-    assert f"{tmp_path / 'nowhere'} is not a model folder" in err
+    assert "nowhere is not a model folder" in err
     assert run(*words, "--steps", 99)[0] == 2
     assert not Path("out").exists()
 
