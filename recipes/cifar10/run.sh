@@ -24,37 +24,9 @@ dir=.
 stage=0
 stop_stage=3
 . "$(dirname "$0")/../utils/options.sh"
-for path in data svhn conf; do
-    [ -z "${!path}" ] || printf -v $path %s "$(realpath "${!path}")"
-done
-mkdir -p "$dir"
-dir=$(cd "$dir" && pwd)
-cd "$(dirname "$0")"
-. ./path.sh
-. ./cmd.sh
 
-conf=${conf:-$PWD/conf/paper.yaml}
-exp=$dir/exp/$(basename "$conf" .yaml)
-
-if [ -z "$data" ]; then
-    data=$dir/data
-    if runs 0; then
-        echo "Stage 0: downloading CIFAR-10"
-        $train_cmd "$exp/log/download.log" python "$steps/fetch_images.py" cifar10 "$data"
-    fi
-fi
-if runs 1; then
-    echo "Stage 1: training"
-    $train_cmd "$exp/log/train.log" speechjem train-images "$conf" --data "$data" -o "$exp" --device "$device"
-fi
-if runs 2; then
-    echo "Stage 2: generating"
-    $train_cmd "$exp/log/samples.log" python "$steps/image_samples.py" "$exp/model" "$exp/samples.npz" \
-        --each "$each" --grid "$exp/grid.png" --device "$device"
-fi
-if runs 3; then
-    echo "Stage 3: scores"
-    $train_cmd "$exp/scores.json" python "$steps/image_scores.py" "$exp/model" cifar10 "$data" \
-        --samples "$exp/samples.npz" --device "$device" ${svhn:+--other svhn "$svhn"}
-    tail -n +2 "$exp/scores.json"
-fi
+corpus=cifar10
+default=paper
+other=()
+[ -z "$svhn" ] || other=(--other svhn "$(realpath "$svhn")")
+. "$(dirname "$0")/../steps/images.sh"
