@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 TAKEN = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "examples/*.ipynb",
     "models/*/*.png",
     "models/*/README.md",
@@ -29,6 +30,7 @@ TAKEN = (
     "samples/*.flac",
     "samples/*.png",
     "samples/README.md",
+    "tests/ROBUSTNESS.md",
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import reprlib
 import types
 import typing
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from . import hub
+from . import files, hub
 from .errors import ModelError
 from .image_model import ImageModel, ImageModelConfig
 from .model import ModelConfig, SpeechModel
@@ -67,8 +66,10 @@ def save(model: SpeechModel | ImageModel, folder: Path) -> None:
     sha256 = hashlib.sha256(weights).hexdigest()
     kind = IMAGE_FORMAT if isinstance(model, ImageModel) else FORMAT
     config = {"format": kind, "sha256": sha256, **dataclasses.asdict(model.config)}
-    replace_file(folder / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
-    replace_file(folder / hub.WEIGHTS, lambda path: path.write_bytes(weights))
+    files.replace_file(
+        folder / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n")
+    )
+    files.replace_file(folder / hub.WEIGHTS, lambda path: path.write_bytes(weights))
 
 
 def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:
@@ -223,16 +224,3 @@ def _weights(sizes: SpeechModel | ImageModel, path: Path) -> dict[str, torch.Ten
     if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in weights.values()):
         raise ModelError(f"{path} has weights that are not finite real numbers; get the model again.")
     return weights
-
-
-def replace_file(path: Path, write: typing.Callable[[Path], Any]) -> None:
-    """Write beside, then rename, so that a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        error.filename = str(path)  # that of a write has none
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)

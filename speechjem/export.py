@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import checkpoint, rumble
+from . import checkpoint, files, rumble
 from .errors import SpeechjemError
 from .model import SpeechModel
 
@@ -104,4 +104,4 @@ def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | Non
             dynamo=True, verbose=False,
         )  # fmt: skip
     assert program is not None
-    checkpoint.replace_file(path, lambda partial: program.save(str(partial)))
+    files.replace_file(path, lambda partial: program.save(str(partial)))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from speechjem import files
 from speechjem.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -464,16 +465,11 @@ def picture_format(path: str | os.PathLike[str]) -> str:
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write the figure to a temporary file beside `path`, then rename it into place."""
+    """Write a figure, which is there when it is complete."""
     target, kind = Path(path), picture_format(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            figure.savefig(temporary, format=kind, dpi=DPI)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        files.replace_file(target, lambda partial: figure.savefig(partial, format=kind, dpi=DPI))
     except OSError as error:
         raise InputError(
             f"Cannot write {target} ({error.strerror or error}); choose another place."

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from . import checkpoint, distributed
+from . import checkpoint, distributed, files
 from .device import use_bfloat16
 from .errors import DivergenceError, ModelError, UsageError
 from .image_model import ImageModel
@@ -280,7 +280,7 @@ def _save(trainer: Trainer[M], out: Path) -> None:
     if distributed.rank() == 0:
         buffer = io.BytesIO()  # on a full disk, torch's own writer raises what is no OSError
         torch.save(state, buffer)
-        checkpoint.replace_file(out / "checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
+        files.replace_file(out / "checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
         checkpoint.save(trainer.shipped(), out / "model")
 
 
@@ -290,7 +290,7 @@ def _resume(trainer: Trainer[M], out: Path) -> None:
         if distributed.rank() > 0:
             return
         text = json.dumps(asdict(trainer.config), indent=2) + "\n"
-        checkpoint.replace_file(out / "config.json", lambda path: path.write_text(text))
+        files.replace_file(out / "config.json", lambda path: path.write_text(text))
         return
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
+from . import files
 
 SHOWN = {
     "loss": "loss",
@@ -53,7 +53,7 @@ class TrainingLog:
             rows = [json.loads(line) for line in lines]
             kept = [row for row in rows if row["update"] <= update and "diverged" not in row]
             text = "".join(json.dumps(row) + "\n" for row in kept)
-            checkpoint.replace_file(self.path, lambda path: path.write_text(text))
+            files.replace_file(self.path, lambda path: path.write_text(text))
 
     def __enter__(self) -> TrainingLog:
         self.file = self.path.open("a")

@@ -145,21 +145,6 @@ def test_who_is_reading_the_old_model_goes_on_with_it(folder):
         assert start + reader.read() == before
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def write(target: Path) -> None:
-        target.write_text("ne")
-        raise error
-
-    with pytest.raises(type(error)):
-        checkpoint.replace_file(path, write)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_the_checksum_of_the_weights_is_stated_and_compared(folder):
     weights = (folder / "model.safetensors").read_bytes()
     sha256 = hashlib.sha256(weights).hexdigest()

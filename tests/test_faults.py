@@ -10,9 +10,9 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +145,8 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bits(training, tmp_path):
 
 KILLED_WHILE_SAVING = """
 import os, signal, sys
-from speechjem import checkpoint, cli
-real, calls = checkpoint.replace_file, []
+from speechjem import cli, files
+real, calls = files.replace_file, []
 
 def replace_file(path, write):
     def half(target):
@@ -156,7 +156,7 @@ def replace_file(path, write):
     calls.append(path.name)
     real(path, half if calls.count({name!r}) == 2 else write)
 
-checkpoint.replace_file = replace_file
+files.replace_file = replace_file
 cli.main()
 """
 
@@ -306,11 +306,8 @@ def test_two_processes_that_write_to_one_folder_leave_whole_files(batch, tmp_pat
 
 def test_many_threads_that_save_one_model_leave_a_whole_one(tmp_path):
     models = [make_model(seed) for seed in range(4)]
-    threads = [threading.Thread(target=checkpoint.save, args=(model, tmp_path)) for model in models]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(models)) as pool:
+        list(pool.map(checkpoint.save, models, [tmp_path] * len(models)))  # raises what one of them raised
     found = checkpoint.load(tmp_path).state_dict()
     assert any(all(torch.equal(found[k], v) for k, v in m.state_dict().items()) for m in models)
     assert sorted(outputs(tmp_path)) == ["config.json", "model.safetensors"]

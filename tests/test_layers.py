@@ -8,7 +8,7 @@ import speechjem
 ROOT = Path(speechjem.__file__).parent
 FLOORS = [
     {"errors"},
-    {"phones", "device", "blocks", "hub", "limits", "rumble", "phase", "distributed", "cluster"},
+    {"phones", "device", "blocks", "files", "hub", "limits", "rumble", "phase", "distributed", "cluster"},
     {"audio", "fbank", "networks", "wide_resnet", "langevin", "jem", "bands", "starts", "text"},
     {"descent", "losses", "inversion", "metrics", "plot", "data.images", "data.mixing", "pipes"},
     {"model", "image_model", "data.degrade", "observation"},

@@ -18,8 +18,8 @@ import numpy as np
 from pocketsphinx import Decoder
 
 from speechjem import audio
-from speechjem.checkpoint import replace_file
 from speechjem.data.kaldi import Utterance, lines, read_directory
+from speechjem.files import replace_file
 from speechjem.text import spell
 
 RATE = 16000

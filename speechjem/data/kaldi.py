@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import phones
+from .. import files, phones
 from ..audio import Audio
 from ..audio import read as read_audio
-from ..checkpoint import replace_file
 from ..errors import InputError, UsageError
 
 
@@ -242,7 +241,7 @@ def write_table(path: Path, rows: Rows) -> None:
     Lines of one key keep their order.
     """
     text = "".join(" ".join(row) + "\n" for row in sorted(rows, key=lambda row: row[0].encode()))
-    replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    files.replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def spk2utt_rows(utt2spk: Iterable[tuple[str, str]]) -> list[list[str]]:

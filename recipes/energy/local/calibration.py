@@ -20,8 +20,8 @@ from speech import utterances
 from torch import Tensor
 
 from speechjem import checkpoint
-from speechjem.checkpoint import replace_file
 from speechjem.evaluate import calibration_error
+from speechjem.files import replace_file
 
 BINS = 15
 

@@ -17,8 +17,8 @@ import numpy as np
 import parselmouth
 
 from speechjem import phones
-from speechjem.checkpoint import replace_file
 from speechjem.data.kaldi import read_directory
+from speechjem.files import replace_file
 from speechjem.generation import Generator
 
 HILLENBRAND = {  # F1 and F2 in Hz of men, of women

@@ -31,9 +31,9 @@ import torch
 
 from samples import Judge
 from speechjem import evaluate
-from speechjem.checkpoint import replace_file
 from speechjem.data.dataset import Corpus, Recording, load_corpus
 from speechjem.errors import DivergenceError
+from speechjem.files import replace_file
 from speechjem.langevin import ReplayBuffer
 from speechjem.model import SpeechModel
 from speechjem.settings import TrainConfig, read_config
