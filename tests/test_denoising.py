@@ -86,8 +86,17 @@ def test_pieces_of_any_size_give_the_whole_recording(pair):
     np.testing.assert_allclose(np.concatenate(list(pieces), axis=1)[0], denoiser(noisy[0], RATE), atol=1e-5)
 
 
+def peak_memory(code: str, *arguments: object) -> float:
+    """Of a process that runs code, in MB; getrusage would give the parent's peak."""
+    code += "; print(open('/proc/self/status').read())"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    status = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def test_memory_does_not_grow_with_the_recording(tmp_path):
-    """Peak memory of real processes: four times as much stereo needs no more, and less than 700 MB."""
+    """Four times as much stereo needs no more, and little beside what torch itself takes, build by build."""
+    denoise = "import sys; from speechjem.cli import app; app(sys.argv[1:], standalone_mode=False)"
     peaks = []
     for minutes in (1, 4):
         path = tmp_path / f"{minutes}.wav"
@@ -95,13 +104,9 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
         with soundfile.SoundFile(path, "w", 48000, 2) as file:
             for _ in range(minutes):
                 file.write(0.1 * rng.standard_normal((60 * 48000, 2)))
-        code = "import sys; from speechjem.cli import app; app(sys.argv[1:], standalone_mode=False); "
-        code += "print(open('/proc/self/status').read())"  # getrusage would give the parent's peak
-        command = [sys.executable, "-c", code, "denoise", str(path), "--steps", "1"]
-        status = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-        peaks.append(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+        peaks.append(peak_memory(denoise, "denoise", path, "--steps", "1"))
     assert peaks[1] < peaks[0] + 40
-    assert peaks[1] < 700
+    assert peaks[1] < peak_memory("import torch") + 250
 
 
 def test_channels_are_enhanced_one_by_one(pair, denoiser):
