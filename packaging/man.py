@@ -1,6 +1,6 @@
-"""Write the man pages of the command line, one a command: python packaging/man.py FOLDER."""
+"""Write the man pages of the command line, one a command."""
 
-import sys
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,4 +40,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    main(parser.parse_args().folder)
