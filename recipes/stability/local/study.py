@@ -1,26 +1,27 @@
-"""Which ways to train an energy model of phones survive, and what they are worth.
+"""Which ways to train an energy model of phones, or of images, survive, and what they are worth.
 
 python recipes/stability/local/study.py CONFIG --labelled DATA --out study.jsonl [--rows st-jem jem]
+python recipes/stability/local/study.py CONFIG --images FOLDER --out images.jsonl
 python recipes/stability/local/study.py CONFIG --labelled DATA --out map.jsonl --map
 python recipes/stability/local/study.py --table study.jsonl
 python recipes/stability/local/study.py --picture map.png map.jsonl
 
 Trains CONFIG once a row and seed, with what the row changes, and appends one JSON line each to --out; what is
 there already is not run again. `--map` trains plain JEM and ST-JEM, both with a sampler that is not adapted,
-over the SGLD step sizes and learning rates of `STEP_SIZES` and `RATES` instead.
+over the task's SGLD step sizes and learning rates instead.
 
 Columns of the table: share of the seeds that diverged (a loss or gradient that is not finite, or |logit|
 beyond the limit) and the median update at which they did; the largest |logit|; then, of the averaged weights
 of those that survived, the energy gap at the end, accuracy and calibration error (ECE, 15 bins) on frames of
-held-out speakers; how many of the chains sampled from N(0, 1), one phone each, an independent judge
-recognises, and how far they lie apart, as a ratio to real phones; what SGLD on E(x) gains in PESQ-WB on
-noisy speech; and minutes of one core.
+held-out speakers or on test images; how many of the chains sampled from N(0, 1), one phone each, or from
+U(-1, 1), one class each, an independent judge recognises, and how far they lie apart, as a ratio to real
+ones; what SGLD on E(x) gains in PESQ-WB on noisy speech; and minutes of one core.
 """
 
 import argparse
 import json
+import multiprocessing
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,24 +29,18 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from tasks import Images, Speech
 
-from samples import Judge
-from speechjem import evaluate
-from speechjem.data.dataset import Corpus, Recording, load_corpus
 from speechjem.errors import DivergenceError
 from speechjem.files import replace_file
-from speechjem.langevin import ReplayBuffer
-from speechjem.model import SpeechModel
-from speechjem.settings import TrainConfig, read_config
-from speechjem.train import Trainer
+from speechjem.langevin import ReplayBuffer, Start
+from speechjem.training import Trainer
 
-MEASURED = 40  # held-out recordings
-STEP_SIZES = (0.03, 0.1, 0.3, 1.0, 3.0)
-RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+WHICH = ("row", "seed", "step_size", "learning_rate")
 
 
 class OnePool(ReplayBuffer):
-    """No classes: a chain goes on under whatever phone comes next."""
+    """No classes: a chain goes on under whatever class comes next."""
 
     def draw(self, labels: torch.Tensor, restart: float) -> tuple[torch.Tensor, torch.Tensor]:
         return super().draw(torch.zeros_like(labels), restart)
@@ -59,46 +54,50 @@ def one_pool(trainer: Trainer) -> ReplayBuffer:
     return OnePool(1, classes * slots, tuple(shape), trainer.buffer.start, trainer.generator)
 
 
-def from_phones(trainer: Trainer) -> ReplayBuffer:
-    """Chains that start from the Gaussian of their phone."""
-    classes, slots, frames, bins = trainer.buffer.chains.shape
-    starts = trainer.model.starts
-
-    def start(labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        drawn = [starts.draw(label.expand(frames), 1, generator) for label in labels]
-        return torch.cat([torch.empty(0, frames, bins), *drawn])
-
-    return ReplayBuffer(classes, slots, (frames, bins), start, trainer.generator)
+def started(trainer: Trainer, start: Start) -> ReplayBuffer:
+    classes, slots, *shape = trainer.buffer.chains.shape
+    return ReplayBuffer(classes, slots, tuple(shape), start, trainer.generator)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A way to train: its name in the table, and what it changes."""
+    """A way to train: its name in the table, and what it changes.
+
+    Attributes:
+        training, energy: settings.
+        slower: divisor of the learning rate.
+        buffer: of chains: by class; one "pool" for all; or by class, from "gaussians".
+    """
 
     name: str
     training: dict[str, Any] = field(default_factory=dict)
     energy: dict[str, Any] = field(default_factory=dict)
-    buffer: Callable[[Trainer], ReplayBuffer] | None = None
+    slower: float = 1.0
+    buffer: str = "classes"
 
 
-CAREFUL = {"learning_rate": 1e-3, "clip": 0.1}
+CLIPPED = {"clip": 0.1}
 ROWS = {
-    "ce": Row("cross-entropy only", energy={"weight": 0.0}),
+    "ce": Row("cross-entropy only", {"classify": 1.0}, {"weight": 0.0}),
     "jem": Row("plain JEM", energy={"objective": "jem", "adapt": False}),
     "jem-l2": Row("plain JEM, L2 on the energy", energy={"objective": "jem-l2", "adapt": False}),
     "jem-careful": Row(
-        "plain JEM, a third of the rate, clipped at 0.1", CAREFUL, {"objective": "jem", "adapt": False}
+        "plain JEM, a third of the rate, clipped at 0.1", CLIPPED, {"objective": "jem", "adapt": False}, 3.0
     ),
-    "jem-both": Row("plain JEM, both", CAREFUL, {"objective": "jem-l2", "adapt": False}),
+    "jem-both": Row("plain JEM, both", CLIPPED, {"objective": "jem-l2", "adapt": False}, 3.0),
     "hdge": Row("HDGE", energy={"objective": "hdge"}),
     "joint": Row("ST-JEM without mutual information", energy={"objective": "joint"}),
     "st-jem": Row("ST-JEM"),
     "st-jem-fixed": Row("ST-JEM without adaptation", energy={"adapt": False}),
-    "st-jem-pool": Row("ST-JEM without class buffer", buffer=one_pool),
-    "st-jem-starts": Row("ST-JEM, chains start from class Gaussians", buffer=from_phones),
+    "st-jem-pool": Row("ST-JEM without class buffer", buffer="pool"),
+    "st-jem-starts": Row("ST-JEM, chains start from class Gaussians", buffer="gaussians"),
+}
+SPEECH_ROWS = {
     "st-jem-dsm": Row("ST-JEM and denoising score matching", {"score_matching": 0.1}),
     "st-jem-descent": Row("ST-JEM and descent", {"denoise": 1.0}),
 }
+ALL = ROWS | SPEECH_ROWS
+task: Speech | Images  # main sets it, and the processes inherit it
 MAPPED = {"jem": ROWS["jem"].name, "st-jem-fixed": ROWS["st-jem-fixed"].name}
 
 
@@ -107,11 +106,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path, nargs="?")
-    parser.add_argument("--labelled", type=Path)
-    parser.add_argument("--noise", type=Path)
+    parser.add_argument("--labelled", type=Path, help="speech: data directory with an alignment")
+    parser.add_argument("--noise", type=Path, help="speech: folder of recorded noise")
+    parser.add_argument("--images", type=Path, help="images: their folder")
     parser.add_argument("--out", type=Path, default=Path("study.jsonl"))
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=ALL)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, one core each")
     parser.add_argument("--map", action="store_true")
     parser.add_argument("--table", type=Path)
     parser.add_argument("--picture", type=Path, nargs=2, metavar=("PNG", "JSONL"))
@@ -122,74 +123,52 @@ def main() -> None:
     if arguments.picture:
         draw(read(arguments.picture[1]), arguments.picture[0])
         return
-    if not (arguments.config and arguments.labelled):
-        parser.error("give CONFIG and --labelled, or --table, or --picture")
+    if not arguments.config or bool(arguments.labelled) == bool(arguments.images):
+        parser.error("give CONFIG and --labelled or --images, or --table, or --picture")
 
-    config = read_config(arguments.config)
-    corpus = load_corpus(arguments.labelled, None, arguments.noise, config.data.held_out_speakers, 16000)
-    measure = None if arguments.map else Measures(corpus, config)
-    cells = [{}]
+    global task
+    if arguments.images:
+        task = Images(arguments.config, arguments.images, worth=not arguments.map)
+    else:
+        task = Speech(arguments.config, arguments.labelled, arguments.noise, worth=not arguments.map)
+    rows = arguments.rows or list(ROWS if arguments.images else ALL)
+    cells: list[dict[str, float]] = [{}]
     if arguments.map:
-        arguments.rows = list(MAPPED)
-        cells = [{"step_size": step, "learning_rate": rate} for step in STEP_SIZES for rate in RATES]
-    done = [
-        {key: run.get(key) for key in ("row", "seed", "step_size", "learning_rate")}
-        for run in read(arguments.out)
+        rows = list(MAPPED)
+        cells = [{"step_size": a, "learning_rate": b} for a in task.step_sizes for b in task.rates]
+    done = [{key: run.get(key) for key in WHICH} for run in read(arguments.out)]
+    wanted = [
+        dict.fromkeys(WHICH) | {"row": row, "seed": seed} | cell
+        for seed in range(arguments.seeds)
+        for cell in cells
+        for row in rows
     ]
-    for seed in range(arguments.seeds):
-        for cell in cells:
-            for row in arguments.rows:
-                which = {"row": row, "seed": seed, "step_size": None, "learning_rate": None} | cell
-                if which not in done:
-                    outcome = which | run(changed(config, **which), corpus, ROWS[row].buffer, measure)
-                    with arguments.out.open("a") as file:
-                        file.write(json.dumps(outcome) + "\n")
+    left = [which for which in wanted if which not in done]
+    with multiprocessing.get_context("fork").Pool(arguments.jobs, torch.set_num_threads, (1,)) as pool:
+        for outcome in pool.imap_unordered(run, left):
+            with arguments.out.open("a") as file:
+                file.write(json.dumps(outcome) + "\n")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def changed(
-    config: TrainConfig, row: str, seed: int, step_size: float | None, learning_rate: float | None
-) -> TrainConfig:
-    training, energy = dict(ROWS[row].training), dict(ROWS[row].energy)
-    if step_size is not None:
-        energy["langevin"] = replace(config.energy.langevin, step_size=step_size)
-    if learning_rate is not None:
-        training["learning_rate"] = learning_rate
-    return replace(config, seed=seed, energy=replace(config.energy, **energy), **training)
-
-
-class Measures:
-    """What the models are worth that survive."""
-
-    def __init__(self, corpus: Corpus, config: TrainConfig):
-        self.recordings = corpus.held_out[:: max(1, len(corpus.held_out) // MEASURED)][:MEASURED]
-        self.probe = evaluate.DenoiseProbe(corpus)
-        self.judge = Judge(corpus, config.model)
-
-    def __call__(self, trainer: Trainer) -> dict[str, float]:
-        model = trainer.shipped()
-        sampler = trainer.adaptation.config if trainer.config.energy.adapt else trainer.config.energy.langevin
-        return {
-            **frames(model, self.recordings),
-            **self.judge(model, sampler),
-            "pesq_gain": self.probe.scores(model, mode="prior")["pesq_wb_gain"],
-        }
-
-
-def run(
-    config: TrainConfig,
-    corpus: Corpus,
-    buffer: Callable[[Trainer], ReplayBuffer] | None,
-    measure: Measures | None,
-) -> dict[str, Any]:
+def run(which: dict[str, Any]) -> dict[str, Any]:
     """Train, and measure what is left."""
+    row = ALL[which["row"]]
+    training = {"learning_rate": which["learning_rate"] or task.config.learning_rate / row.slower}
+    energy = replace(task.config.energy, **row.energy)
+    if which["step_size"]:
+        energy = replace(energy, langevin=replace(energy.langevin, step_size=which["step_size"]))
+    config = replace(task.config, seed=which["seed"], energy=energy, **training, **row.training)
+
     start = time.process_time()
-    trainer = Trainer(config, corpus)
-    if buffer:
-        trainer.buffer = buffer(trainer)
+    trainer = task.trainer(config)
+    if row.buffer == "pool":
+        trainer.buffer = one_pool(trainer)
+    elif row.buffer == "gaussians":
+        trainer.buffer = started(trainer, task.start(trainer))
     largest, gaps, diverged = 0.0, [0.0], None
     while trainer.update < config.updates and diverged is None:
         try:
@@ -199,27 +178,11 @@ def run(
             break
         largest = max(largest, metrics["max_logit"])
         gaps = [*gaps[-49:], metrics.get("energy_gap", 0.0)]
-    outcome = {"diverged": diverged, "max_logit": largest, "energy_gap": float(np.mean(gaps))}
+    outcome = which | {"diverged": diverged, "max_logit": largest, "energy_gap": float(np.mean(gaps))}
     outcome["minutes"] = (time.process_time() - start) / 60
     if diverged is None:
-        outcome |= measure(trainer) if measure else {"accuracy": metrics["accuracy"]}
+        outcome |= task.worth(trainer) if hasattr(task, "judge") else {"accuracy": metrics["accuracy"]}
     return outcome
-
-
-def frames(model: SpeechModel, recordings: Iterable[Recording]) -> dict[str, float]:
-    """Accuracy and calibration error of frames."""
-    confident, right = [], []
-    for recording in recordings:
-        if recording.alignment is None:
-            continue
-        posterior = np.exp(evaluate.log_posterior(model, recording.samples / np.float32(32767)))
-        times = np.arange(len(posterior)) * model.fbank.frame_seconds
-        confident.append(posterior.max(1))
-        right.append(posterior.argmax(1) == recording.alignment.at(times))
-    return {
-        "accuracy": float(np.mean(np.concatenate(right))),
-        "ece": evaluate.calibration_error(*map(np.concatenate, (confident, right))),
-    }
 
 
 COLUMNS = {
@@ -236,7 +199,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     heads = ["training", "seeds", "diverged", "at update", "largest logit"]
     heads += [head for head, _ in COLUMNS.values()] + ["minutes"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for key, row in ROWS.items():
+    for key, row in ALL.items():
         of = [run for run in runs if run["row"] == key]
         if not of:
             continue
@@ -257,17 +220,18 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def spread(runs: list[dict[str, Any]], key: str, form: str) -> str:
     """Mean and standard deviation of the runs that survived."""
-    values = [run[key] for run in runs]
+    values = [run[key] for run in runs if key in run]
     return f"{np.mean(values):{form}} ± {np.std(values):{form}}" if values else ""
 
 
 def draw(runs: list[dict[str, Any]], path: Path) -> None:
     """The stability map: share of runs that survive, and the median of the largest |logit| in each cell."""
+    step_sizes, rates = (sorted({run[key] for run in runs}) for key in ("step_size", "learning_rate"))
     figure, axes = plt.subplots(1, len(MAPPED), figsize=(9, 4), sharey=True, layout="constrained")
     for axis, (row, name) in zip(axes, MAPPED.items(), strict=True):
-        survived = np.full((len(RATES), len(STEP_SIZES)), np.nan)
-        for i, rate in enumerate(RATES):
-            for j, step in enumerate(STEP_SIZES):
+        survived = np.full((len(rates), len(step_sizes)), np.nan)
+        for i, rate in enumerate(rates):
+            for j, step in enumerate(step_sizes):
                 of = [r for r in runs if (r["row"], r["step_size"], r["learning_rate"]) == (row, step, rate)]
                 if of:
                     survived[i, j] = np.mean([run["diverged"] is None for run in of])
@@ -275,8 +239,8 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
                     dark = survived[i, j] < 0.5
                     axis.text(j, i, f"{logit:.0f}", ha="center", va="center", color="w" if dark else "k")
         image = axis.imshow(survived, vmin=0, vmax=1, cmap="cividis", origin="lower", aspect="auto")
-        axis.set_xticks(range(len(STEP_SIZES)), STEP_SIZES)
-        axis.set_yticks(range(len(RATES)), RATES)
+        axis.set_xticks(range(len(step_sizes)), step_sizes)
+        axis.set_yticks(range(len(rates)), rates)
         axis.set(title=name, xlabel="SGLD step size")
     axes[0].set_ylabel("learning rate")
     figure.colorbar(image, ax=axes, label="share of runs that survive (number: largest |logit|)")
@@ -284,5 +248,4 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()
