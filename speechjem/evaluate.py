@@ -49,9 +49,9 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
 @torch.no_grad()
 def log_posterior(model: SpeechModel, samples: np.ndarray) -> np.ndarray:
     """log p(phone | frame) of a waveform at the model's rate, shape (frames, phones)."""
-    waveform = torch.from_numpy(np.asarray(samples, np.float32))[None]
+    waveform = torch.from_numpy(np.asarray(samples, np.float32))[None].to(model.fbank.mean.device)
     x = model.fbank(waveform * model.fbank.level_gain(waveform))
-    return model.jem.log_posterior(x)[0].numpy()
+    return model.jem.log_posterior(x)[0].cpu().numpy()
 
 
 class DenoiseProbe:
@@ -80,8 +80,8 @@ class DenoiseProbe:
         self.sample_rate = rate
 
     def scores(self, model: SpeechModel, mode: str = "descent") -> dict[str, float]:
-        """Mean improvement of PESQ-WB, ESTOI and SI-SDR (dB) by a mode of the denoiser."""
-        denoiser = Denoiser(model, mode=mode, device="cpu")
+        """Mean improvement of PESQ-WB, ESTOI and SI-SDR (dB) by a mode of the denoiser, where it is."""
+        denoiser = Denoiser(model, mode=mode, device=model.fbank.mean.device.type)
         gains: dict[str, list[float]] = {"pesq_wb": [], "estoi": [], "si_sdr": []}
         for clean, noisy in self.pairs:
             before = metrics.score(clean, noisy, self.sample_rate)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from . import checkpoint, distributed, evaluate, training
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, Recording, load_corpus
+from .device import choose_device
 from .errors import UsageError
 from .fbank import Fbank
 from .langevin import standard_normal
@@ -45,6 +46,8 @@ class Trainer(training.Trainer[SpeechModel]):
         config: settings.
         corpus: recordings.
         build: makes the model of a configuration.
+        device: to train on.
+        workers: processes that draw batches ahead.
     """
 
     config: TrainConfig
@@ -54,7 +57,11 @@ class Trainer(training.Trainer[SpeechModel]):
         config: TrainConfig,
         corpus: Corpus,
         build: Callable[[ModelConfig], SpeechModel] = SpeechModel,
+        device: torch.device | None = None,
+        workers: int = 0,
     ):
+        if config.pesq > 0 and device is not None and device.type == "mps":
+            raise UsageError("PESQ's loss needs double precision, which MPS lacks; pass --device cpu.")
         torch.manual_seed(config.seed)
         self.model = build(config.model)
         shape = (config.energy.frames, config.model.fbank.bins)
@@ -64,6 +71,7 @@ class Trainer(training.Trainer[SpeechModel]):
         else:
             self._start_from(config.start)
         self._measure_starts(first)
+        self.model.to(device or "cpu")
         super().__init__(
             config,
             self.model,
@@ -72,10 +80,11 @@ class Trainer(training.Trainer[SpeechModel]):
             len(config.model.phones),
             shape,
             standard_normal(shape),
+            workers,
         )
         fbank = config.model.fbank
-        self.pesq = PesqDistance(fbank.sample_rate) if config.pesq > 0 else None
-        self.bands = third_octaves(fbank.window // 2 + 1, fbank.sample_rate)
+        self.pesq = PesqDistance(fbank.sample_rate).to(self.device) if config.pesq > 0 else None
+        self.bands = third_octaves(fbank.window // 2 + 1, fbank.sample_rate).to(self.device)
 
     def _start_from(self, folder: str) -> None:
         try:
@@ -100,28 +109,32 @@ class Trainer(training.Trainer[SpeechModel]):
         chosen = labelled[:: max(1, len(labelled) // MEASURED)]
         self.model.starts.measure([_frames_of(fbank, r) for r in chosen], fbank.frame_seconds)
 
-    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, float]]:
+    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses by name, and what is worth logging beside them."""
         config, fbank = self.config, self.model.fbank
-        with torch.autocast("cpu", enabled=False):
-            clean, noisy = fbank.stft(batch.clean), fbank.stft(batch.noisy)
+        *waveforms, labels = (part.to(self.device, non_blocking=True) for part in batch)
+        with self._exactly():
+            clean, noisy = (fbank.stft(waveform) for waveform in waveforms)
             x_clean, x_noisy = fbank.normalise(fbank.log_mel(clean)), self.model.observe(noisy)
         logits = self.model.jem.logits(x_clean)
-        losses = {"loss_classify": config.classify * _cross_entropy(logits, batch.labels)}
-        metrics = {"accuracy": _accuracy(logits, batch.labels), "max_logit": logits.abs().max().item()}
+        losses = {"loss_classify": config.classify * _cross_entropy(logits, labels)}
+        metrics = {"accuracy": _accuracy(logits, labels), "max_logit": logits.abs().max()}
         if config.energy.weight > 0:
             loss, more = self._energy_loss(x_clean, batch.labels)
             losses["loss_energy"] = config.energy.weight * loss
             metrics |= more
-            metrics["max_logit"] = max(metrics["max_logit"], more["max_logit_energy"])
+            metrics["max_logit"] = torch.maximum(metrics["max_logit"], more["max_logit_energy"])
         if config.denoise > 0:
-            losses |= self._denoise_losses(x_noisy, x_clean, noisy, clean, batch.labels)
+            losses |= self._denoise_losses(x_noisy, x_clean, noisy, clean, labels)
         if config.score_matching > 0:
             losses["loss_score_matching"] = config.score_matching * self._score_matching(x_clean)
         return losses, metrics
 
-    def _energy_loss(self, x: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """The energy objective on chunks of real frames and on samples of the same length."""
+    def _energy_loss(self, x: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The energy objective on chunks of real frames and on samples of the same length.
+
+        The labels are on the CPU, where what to take is drawn; the places of chunks may be as well.
+        """
         energy = self.config.energy
         place = self._chunks((labels != UNLABELLED).all(1), x.shape[1])
         chunks, chunk_labels = x[place], labels[place]
@@ -129,7 +142,7 @@ class Trainer(training.Trainer[SpeechModel]):
         stride = slice(energy.stride // 2, None, energy.stride)
         logits = self.model.jem.logits(torch.cat([chunks, sampled]))[:, stride]
         real, fake = logits[: len(chunks)].flatten(0, 1), logits[len(chunks) :].flatten(0, 1)
-        loss, metrics = self._objective(real, chunk_labels[:, stride].flatten(), fake)
+        loss, metrics = self._objective(real, chunk_labels[:, stride].flatten().to(x.device), fake)
         unlabelled = (labels == UNLABELLED).all(1)
         if energy.unlabelled > 0 and unlabelled.any():
             more = self.model.jem.logits(x[self._chunks(unlabelled, x.shape[1])])[:, stride]
@@ -159,7 +172,7 @@ class Trainer(training.Trainer[SpeechModel]):
             x, logits = _joined(piece, frames), _joined(piece_logits, frames)
             errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
-        with torch.autocast("cpu", enabled=False):
+        with self._exactly():
             estimate = self.model.gain(x.float(), start) * noisy
             spectral = spectral_distance(estimate, clean, self.model.fbank.filters)
             envelope = envelope_decorrelation(estimate.abs().square(), clean.abs().square(), self.bands)
@@ -184,9 +197,13 @@ class Trainer(training.Trainer[SpeechModel]):
 
     def _score_matching(self, x: Tensor) -> Tensor:
         """Denoising score matching at noise levels drawn log-uniformly from 0.08 to 1.2."""
-        share = torch.rand(len(x), 1, 1, generator=self.generator)
-        noise = torch.randn(x.shape, generator=self.generator)
+        share = torch.rand(len(x), 1, 1, device=x.device, generator=self.noise)
+        noise = torch.randn(x.shape, device=x.device, generator=self.noise)
         return denoising_score_matching(self.model.jem, x, 0.08 * 15.0**share, noise)
+
+    def _exactly(self) -> torch.autocast:
+        """In single precision, whatever the rest is computed in."""
+        return torch.autocast(self.device.type, enabled=False)
 
 
 def train(
@@ -194,6 +211,8 @@ def train(
     out: Path,
     *,
     corpus: Corpus | None = None,
+    device: str = "cpu",
+    workers: int = 0,
     progress: bool = True,
     allow_pipes: bool = False,
 ) -> SpeechModel:
@@ -203,6 +222,8 @@ def train(
         config: settings; `config.data` says where the recordings are.
         out: folder of this training; when it has a checkpoint of the same settings, training goes on.
         corpus: recordings already in memory, instead of `config.data`.
+        device: to train on, as in `device.choose_device`; several processes take a GPU each.
+        workers: processes that draw batches ahead.
         progress: draw a live progress bar on stderr.
         allow_pipes: as in `data.kaldi.read_directory`.
 
@@ -214,6 +235,7 @@ def train(
         KeyboardInterrupt: when a signal ended it early.
         InputError: if the data cannot be used.
     """
+    place = distributed.own_device(choose_device(device))
     known = _load_data(config, allow_pipes) if corpus is None else corpus
     probe = None
     if known.held_out and config.denoise > 0 and distributed.rank() == 0:
@@ -222,7 +244,13 @@ def train(
     def validate(model: SpeechModel) -> dict[str, float]:
         return _validate(model, known, probe)
 
-    return training.run(lambda: Trainer(config, known), out, validate if known.held_out else None, progress)
+    return training.run(
+        lambda: Trainer(config, known, device=place, workers=workers),
+        out,
+        validate if known.held_out else None,
+        place,
+        progress,
+    )
 
 
 def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
@@ -292,6 +320,6 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != UNLABELLED).sum().clamp_min(1)
 
 
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
+def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     known = labels != UNLABELLED
-    return ((logits.argmax(-1) == labels) & known).sum().item() / max(1, int(known.sum()))
+    return ((logits.argmax(-1) == labels) & known).sum() / known.sum().clamp_min(1)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import training
+from . import distributed, training
 from .data import images
 from .data.images import ImageBatches, Images
 from .device import choose_device
@@ -25,11 +25,18 @@ class Trainer(training.Trainer[ImageModel]):
         config: settings.
         data: the training images.
         device: to train on.
+        workers: processes that draw batches ahead.
     """
 
     config: ImageTrainConfig
 
-    def __init__(self, config: ImageTrainConfig, data: Images, device: torch.device | None = None):
+    def __init__(
+        self,
+        config: ImageTrainConfig,
+        data: Images,
+        device: torch.device | None = None,
+        workers: int = 0,
+    ):
         torch.manual_seed(config.seed)
         _, channels, height, width = data.pixels.shape
         if height != width:
@@ -44,19 +51,20 @@ class Trainer(training.Trainer[ImageModel]):
             len(data.classes),
             shape.shape,
             uniform(shape.shape),
+            workers,
         )
 
-    def _losses(self, batch: tuple[Tensor, Tensor]) -> tuple[dict[str, Tensor], dict[str, float]]:
+    def _losses(self, batch: tuple[Tensor, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         config = self.config
         x, labels = batch
         sampled = self._sample(labels) if config.energy.weight > 0 else x[:0].to(self.device)
-        x, labels = x.to(self.device), labels.to(self.device)
+        x, labels = (part.to(self.device, non_blocking=True) for part in (x, labels))
         logits = self.model.jem.logits(torch.cat([x, sampled]))[:, 0]
         real, fake = logits[: len(x)], logits[len(x) :]
         losses = {"loss_classify": config.classify * F.cross_entropy(real, labels)}
         metrics = {
-            "accuracy": (real.argmax(1) == labels).float().mean().item(),
-            "max_logit": logits.abs().max().item(),
+            "accuracy": (real.argmax(1) == labels).float().mean(),
+            "max_logit": logits.abs().max(),
         }
         if config.energy.weight > 0:
             loss, more = self._objective(real, labels, fake)
@@ -71,6 +79,7 @@ def train(
     *,
     data: Images | None = None,
     device: str = "cpu",
+    workers: int = 0,
     progress: bool = True,
 ) -> ImageModel:
     """Train, or go on with a training that was interrupted; see `training.run` for what it writes.
@@ -79,7 +88,8 @@ def train(
         config: settings; `config.data` says what the images are, and how many of them are held out.
         out: folder of this training; when it has a checkpoint of the same settings, training goes on.
         data: images already in memory, instead of `config.data`.
-        device: to train on, as in `device.choose_device`.
+        device: to train on, as in `device.choose_device`; several processes take a GPU each.
+        workers: processes that draw batches ahead.
         progress: draw a live progress bar on stderr.
 
     Returns:
@@ -90,16 +100,21 @@ def train(
         KeyboardInterrupt: when a signal ended it early.
         InputError: if the images cannot be read.
     """
+    place = distributed.own_device(choose_device(device))
     if data is None:
         data = images.read(config.data.name, config.data.folder, "train")
     count = len(data) - config.data.held_out
-    learnt, held_out, place = data[:count], data[count:], choose_device(device)
+    learnt, held_out = data[:count], data[count:]
 
     def validate(model: ImageModel) -> dict[str, float]:
         return {"held_out_accuracy": accuracy(model, held_out)}
 
     return training.run(
-        lambda: Trainer(config, learnt, place), out, validate if len(held_out) else None, progress
+        lambda: Trainer(config, learnt, place, workers),
+        out,
+        validate if len(held_out) else None,
+        place,
+        progress,
     )
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from . import checkpoint, distributed, files
+from .data.ahead import drawn_ahead
 from .device import use_bfloat16
 from .errors import DivergenceError, ModelError, UsageError
 from .image_model import ImageModel
@@ -49,6 +50,7 @@ class Trainer(Generic[M]):
         classes: number of classes.
         shape: of one SGLD chain.
         start: draws new chains.
+        workers: processes that draw batches ahead; with 0, they are drawn when they are needed.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Trainer(Generic[M]):
         classes: int,
         shape: tuple[int, ...],
         start: Start,
+        workers: int = 0,
     ):
         self.config, self.batches, self.optimisers = config, batches, optimisers
         self.model: M = model
@@ -73,6 +76,11 @@ class Trainer(Generic[M]):
         self.adaptation = Adaptation(config.energy.langevin)
         self.update = 0
         self.bfloat16 = use_bfloat16(config.precision, self.device)
+        self.workers = workers
+        self._ahead: Iterator[Any] | None = None
+        if self.device.type == "cuda":
+            torch.backends.cudnn.deterministic = True  # what goes on ends in the same bits
+            torch.backends.cudnn.allow_tf32 = False  # float32 means it, as in matrix products by default
 
     def step(self) -> dict[str, float]:
         """One update; returns its metrics.
@@ -81,16 +89,18 @@ class Trainer(Generic[M]):
             DivergenceError: if a loss, a gradient or a logit leaves the healthy range.
         """
         self._set_learning_rate()
-        batch = self.batches.draw(self.update * distributed.world_size() + distributed.rank())
+        batch = self._batch()
         with self._autocast():
-            losses, metrics = self._losses(batch)
+            losses, measured = self._losses(batch)
         loss = torch.stack(list(losses.values())).sum()
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         distributed.average_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        metrics |= {name: value.item() for name, value in losses.items()}
-        metrics |= {"loss": loss.item(), "gradient_norm": norm.item()}
+        measured |= losses | {"loss": loss, "gradient_norm": norm}
+        # All at once: each transfer from a GPU waits until it has done what it was asked for.
+        values = torch.stack([value.detach() for value in measured.values()]).tolist()
+        metrics = dict(zip(measured, values, strict=True))
         self._guard(metrics)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -98,11 +108,22 @@ class Trainer(Generic[M]):
         self.update += 1
         return metrics
 
-    def _losses(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, float]]:
+    def _batch(self) -> Any:
+        """The batch of this update and process."""
+        first, step = distributed.rank(), distributed.world_size()
+        number = first + step * self.update
+        if self.workers == 0:
+            return self.batches.draw(number)
+        if self._ahead is None:
+            numbers = range(number, first + step * self.config.updates, step)
+            self._ahead = drawn_ahead(self.batches, numbers, self.workers, self.device.type == "cuda")
+        return next(self._ahead)
+
+    def _losses(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses by name, and what is worth logging beside them: at least "max_logit"."""
         raise NotImplementedError
 
-    def _objective(self, real: Tensor, labels: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _objective(self, real: Tensor, labels: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The energy objective, and what is worth logging beside it.
 
         Args:
@@ -111,9 +132,8 @@ class Trainer(Generic[M]):
             fake: logits of sampled examples, shape (m, classes).
         """
         loss = OBJECTIVES[self.config.energy.objective](real, labels, fake)
-        gap = (real.logsumexp(-1).mean() - fake.logsumexp(-1).mean()).item()
-        largest = max(logits.abs().max().item() for logits in (real, fake))
-        return loss, {"energy_gap": gap, "max_logit_energy": largest}
+        gap = real.logsumexp(-1).mean() - fake.logsumexp(-1).mean()
+        return loss, {"energy_gap": gap, "max_logit_energy": torch.cat([real, fake]).abs().max()}
 
     def _sample(self, real_labels: Tensor) -> Tensor:
         """SGLD negatives of classes drawn from the real labels, from and back to the replay buffer."""
@@ -203,7 +223,7 @@ class Trainer(Generic[M]):
                 f"The checkpoint is one of {len(state['processes'])} processes, not of "
                 f"{distributed.world_size()}; go on with as many."
             )
-        self.update = state["update"]
+        self.update, self._ahead = state["update"], None
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -215,7 +235,13 @@ class Trainer(Generic[M]):
             self.noise.set_state(own["noise"])
 
 
-def run(build: Callable[[], Trainer[M]], out: Path, validate: Validate[M] | None, progress: bool) -> M:
+def run(
+    build: Callable[[], Trainer[M]],
+    out: Path,
+    validate: Validate[M] | None,
+    device: torch.device,
+    progress: bool,
+) -> M:
     """Make all updates, or those that remain of a training that was interrupted.
 
     Writes to `out`: config.json, checkpoint.pt (the whole state), train.jsonl, TensorBoard events, and
@@ -226,6 +252,7 @@ def run(build: Callable[[], Trainer[M]], out: Path, validate: Validate[M] | None
         build: makes the trainer, once the processes are joined.
         out: folder of this training; when it has a checkpoint of the same settings, training goes on.
         validate: measures the averaged model every `validate_every` updates.
+        device: that the trainer will be on.
         progress: draw a live progress bar on stderr.
 
     Returns:
@@ -236,7 +263,7 @@ def run(build: Callable[[], Trainer[M]], out: Path, validate: Validate[M] | None
         KeyboardInterrupt: when a signal ended it early.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with distributed.together(), _stop_on_signal() as stop:
+    with distributed.together(device), _stop_on_signal() as stop:
         trainer = build()
         _resume(trainer, out)
         updates = _follow(trainer, out, validate, progress) if distributed.rank() == 0 else _alone(trainer)

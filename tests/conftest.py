@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import signal
 
 from speechjem import cli, phones
 from speechjem.data.dataset import Corpus, Recording
 from speechjem.data.kaldi import Alignment
 
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 RATE = 16000
 VOWELS = {"AA": (700, 1200), "IY": (300, 2300), "UW": (320, 800)}  # formants in Hz
 FRICATIVES = {"S": (4500, 7500), "SH": (1800, 4000)}  # band edges in Hz
@@ -58,6 +60,12 @@ def recording(
     samples = samples + 0.001 * rng.standard_normal(len(samples))
     quantised = np.round(samples.clip(-1, 1) * 32767).astype(np.int16)
     return Recording(name, quantised, float(np.sqrt(np.mean(samples**2))), alignment)
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Each device that is here."""
+    return torch.device(request.param)
 
 
 @pytest.fixture(scope="session")

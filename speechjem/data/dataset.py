@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +26,7 @@ from .shards import Shards, Window, are_shards
 UNLABELLED = -1
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Clean and noisy excerpts, float32 (batch, samples), and labels (batch, frames), -1 where unknown."""
 
     clean: Tensor

@@ -180,7 +180,10 @@ class Shards:
         self._order = lru_cache(2)(
             lambda epoch: np.random.default_rng([seed, epoch]).permutation(len(self.paths))
         )
-        self._reader = ThreadPoolExecutor(1)
+        self._start_reader()
+
+    def _start_reader(self) -> None:
+        self._process, self._reader = os.getpid(), ThreadPoolExecutor(1)
         self._reading: dict[int, Future[list[Recording]]] = {}
 
     def present(self, number: int) -> tuple[int, ...]:
@@ -189,6 +192,8 @@ class Shards:
 
     def at(self, number: int) -> list[Recording]:
         """Their recordings; the shard that comes next is read meanwhile."""
+        if self._process != os.getpid():  # a fork has no threads
+            self._start_reader()
         coming = dict.fromkeys(self._present(number))
         for shard in [*self._reading]:
             if shard not in coming:

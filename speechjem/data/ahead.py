@@ -1,0 +1,53 @@
+"""Batches that other processes draw ahead, so that who trains, on a GPU above all, need not wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..errors import SpeechjemError
+
+
+class _Numbered(Dataset[Any]):
+    """A batch for every number; or why there is none, for the loader would wrap an error in its own words."""
+
+    def __init__(self, batches: Any):
+        self.batches = batches
+
+    def __getitem__(self, number: int) -> Any:
+        try:
+            return self.batches.draw(number)
+        except SpeechjemError as error:
+            return error
+
+
+def drawn_ahead(batches: Any, numbers: Sequence[int], workers: int, pin_memory: bool) -> Iterator[Any]:
+    """Yield the batches of these numbers, the same as `batches.draw` gives.
+
+    Args:
+        batches: whose `draw` gives the batch of a number, and nothing else.
+        numbers: of the batches, in order.
+        workers: processes that draw, each two batches ahead. They are forks, which share the recordings in
+            memory (of shards, each reads its own) and what this process does about signals; they end with the
+            iterator.
+        pin_memory: lay the batches where a GPU copies them from by itself.
+
+    Raises:
+        SpeechjemError: what `draw` raises.
+    """
+    loader = DataLoader(
+        _Numbered(batches),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        multiprocessing_context="fork",
+        generator=torch.Generator(),  # else the loader would draw from torch's own
+    )
+    for batch in loader:
+        if isinstance(batch, SpeechjemError):
+            raise batch
+        yield batch
