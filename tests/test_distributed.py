@@ -1,4 +1,4 @@
-"""Training by two real processes (torchrun, gloo): the same as by one, and it outlives a killed process."""
+"""Training by real processes (torchrun): two learn the same as one, and outlive a killed one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ import pytest
 import torch
 from test_train import TINY, write_corpus
 
-from speechjem.data.dataset import Batch
+from speechjem import distributed
+from speechjem.data.dataset import Batch, Corpus
+from speechjem.errors import UsageError
+from speechjem.settings import TrainConfig
 from speechjem.train import Trainer
 
 # No negatives, for each process draws its own, and no draws of chance in the descent.
@@ -28,17 +31,18 @@ import pickle, sys, torch
 from speechjem import distributed
 from speechjem.train import Trainer
 torch.set_num_threads(1)
-config, corpus = pickle.load(open(sys.argv[1], "rb"))
-with distributed.together():
-    trainer = Trainer(config, corpus)
+config, corpus, device = pickle.load(open(sys.argv[1], "rb"))
+device = distributed.own_device(device)
+with distributed.together(device):
+    trainer = Trainer(config, corpus, device=device)
     losses = [trainer.step()["loss"] for _ in range({updates})]
     torch.save((losses, trainer.model.state_dict()), f"{{sys.argv[1]}}.{{distributed.rank()}}")
 """
 
 
-def torchrun(*words: object, restarts: int = 0) -> list[str]:
-    """The command of two processes on this machine."""
-    options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
+def torchrun(*words: object, processes: int = 2, restarts: int = 0) -> list[str]:
+    """The command of processes on this machine."""
+    options = ["--standalone", "--nproc-per-node", str(processes), "--max-restarts", str(restarts)]
     return [sys.executable, "-m", "torch.distributed.run", *options, *map(str, words)]
 
 
@@ -48,18 +52,42 @@ def labelled(toy_corpus):
     return replace(toy_corpus, unlabelled=[])
 
 
-@pytest.fixture(scope="module")
-def trained(labelled, tmp_path_factory) -> list[tuple[list[float], dict[str, torch.Tensor]]]:
-    """Losses and weights of both processes."""
-    folder = tmp_path_factory.mktemp("two")
+Trained = tuple[list[float], dict[str, torch.Tensor]]  # losses and weights of a process
+
+
+def train_by(
+    processes: int, config: TrainConfig, corpus: Corpus, device: torch.device, folder
+) -> list[Trained]:
     (folder / "worker.py").write_text(WORKER.format(updates=UPDATES))
     with (folder / "job").open("wb") as file:
-        pickle.dump((PLAIN, labelled), file)
-    finished = subprocess.run(
-        torchrun(folder / "worker.py", folder / "job"), capture_output=True, text=True, timeout=200
-    )
+        pickle.dump((config, corpus, device), file)
+    command = torchrun(folder / "worker.py", folder / "job", processes=processes)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert finished.returncode == 0, finished.stderr
-    return [torch.load(folder / f"job.{rank}") for rank in range(2)]
+    return [torch.load(folder / f"job.{rank}") for rank in range(processes)]
+
+
+@pytest.fixture(scope="module")
+def trained(labelled, tmp_path_factory) -> list[Trained]:
+    return train_by(2, PLAIN, labelled, torch.device("cpu"), tmp_path_factory.mktemp("two"))
+
+
+def test_one_process_of_torchrun_learns_what_one_learns_without(toy_corpus, device, tmp_path):
+    config = replace(TINY, batch=2)
+    ((losses, weights),) = train_by(1, config, toy_corpus, device, tmp_path)
+    alone = Trainer(config, toy_corpus, device=device)
+    assert losses == [alone.step()["loss"] for _ in range(UPDATES)]
+    assert same(weights, dict(alone.model.state_dict()))
+
+
+def test_processes_without_a_gpu_each_are_told(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(torch.cuda.device_count() + 1))
+    with pytest.raises(UsageError, match="as many as there are GPUs"):
+        distributed.own_device(torch.device("cuda"))
+    with pytest.raises(UsageError, match="pass --device cpu"):
+        distributed.own_device(torch.device("mps"))
+    assert distributed.own_device(torch.device("cpu")).type == "cpu"
 
 
 class Doubled:

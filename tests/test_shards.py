@@ -102,9 +102,10 @@ def test_a_batch_is_the_same_whenever_it_is_drawn(written):
     )
 
 
-def test_a_training_on_shards_goes_on_bit_for_bit(written):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_training_on_shards_goes_on_bit_for_bit(written, workers):
     config = replace(TINY, batch=2)
-    whole, first, second = (Trainer(config, streamed(written)) for _ in range(3))
+    whole, first, second = (Trainer(config, streamed(written), workers=n) for n in (0, workers, workers))
     for _ in range(8):
         whole.step()
     for _ in range(4):

@@ -57,8 +57,8 @@ def with_energy(config: TrainConfig, **changed: Any) -> TrainConfig:
     return replace(config, energy=replace(config.energy, **changed))
 
 
-def run(config: TrainConfig, corpus, updates: int) -> tuple[Trainer, list[dict[str, float]]]:
-    trainer = Trainer(config, corpus)
+def run(config: TrainConfig, corpus, updates: int, **how: Any) -> tuple[Trainer, list[dict[str, float]]]:
+    trainer = Trainer(config, corpus, **how)
     return trainer, [trainer.step() for _ in range(updates)]
 
 
@@ -87,8 +87,8 @@ def differences(a: Any, b: Any, path: str = "state") -> list[str]:
 # Learning
 
 
-def test_phones_of_speakers_never_heard_are_recognised(toy_corpus):
-    trainer = Trainer(TINY, toy_corpus)
+def test_phones_of_speakers_never_heard_are_recognised(toy_corpus, device):
+    trainer = Trainer(TINY, toy_corpus, device=device)
     before = evaluate.accuracy(evaluate.confusion(trainer.shipped(), toy_corpus.held_out))
     for _ in range(100):
         trainer.step()
@@ -100,9 +100,9 @@ def test_phones_of_speakers_never_heard_are_recognised(toy_corpus):
 
 
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
-def test_every_objective_alone_teaches_the_phones(toy_corpus, objective):
+def test_every_objective_alone_teaches_the_phones(toy_corpus, device, objective):
     config = with_energy(replace(TINY, classify=0.0, denoise=0.0), objective=objective)
-    trainer, metrics = run(config, toy_corpus, 100)
+    trainer, metrics = run(config, toy_corpus, 100, device=device)
     counts = evaluate.confusion(trainer.shipped(), toy_corpus.held_out)
     assert evaluate.accuracy(counts) > 0.6
     assert all(math.isfinite(value) for row in metrics for value in row.values())
@@ -113,13 +113,13 @@ def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
     return float(10 * np.log10(np.sum(target**2) / np.sum((estimate - target) ** 2)))
 
 
-def test_denoising_is_learnt(toy_corpus):
+def test_denoising_is_learnt(toy_corpus, device):
     noisy_speech = Augmentation(snr=(-5.0, 10.0), clean=0.0, pauses=0.0)
     config = replace(with_energy(TINY, weight=0.0), updates=240, batch=6, denoise=4.0, augment=noisy_speech)
-    trainer, metrics = run(config, toy_corpus, 240)
+    trainer, metrics = run(config, toy_corpus, 240, device=device)
     losses = [row["loss_denoise"] for row in metrics]
     assert np.mean(losses[-60:]) < 0.9 * np.mean(losses[:60])
-    denoise = Denoiser(trainer.shipped(), mode="descent", device="cpu")
+    denoise = Denoiser(trainer.shipped(), mode="descent", device=device.type)
     unseen = [trainer.batches.draw(number) for number in (1000, 1001, 1002)]
     pairs = [pair for b in unseen for pair in zip(b.clean.numpy(), b.noisy.numpy(), strict=True)]
     gains = [si_sdr(clean, denoise(noisy, 16000)) - si_sdr(clean, noisy) for clean, noisy in pairs]
@@ -145,19 +145,20 @@ def test_without_the_energy_objective_there_is_no_sampling(toy_corpus):
     assert metrics["loss"] == pytest.approx(sum(v for name, v in metrics.items() if name.startswith("loss_")))
 
 
-def test_with_the_energy_objective_the_chains_go_on(toy_corpus):
-    trainer = Trainer(QUICK, toy_corpus)
+def test_with_the_energy_objective_the_chains_go_on(toy_corpus, device):
+    trainer = Trainer(QUICK, toy_corpus, device=device)
     chains = trainer.buffer.chains.clone()
     trainer.step()
     moved = (trainer.buffer.chains != chains).flatten(2).any(2).sum()
     assert moved == QUICK.energy.chains
 
 
-def test_excerpts_without_labels_count_when_asked_for(toy_corpus):
+def test_excerpts_without_labels_count_when_asked_for(toy_corpus, device):
     """The weights start near zero: every example of the batch, real or sampled, has about the same energy."""
     losses = []
     for weight in (0.0, 2.0):
-        trainer = Trainer(with_energy(replace(QUICK, batch=16), unlabelled=weight), toy_corpus)
+        config = with_energy(replace(QUICK, batch=16), unlabelled=weight)
+        trainer = Trainer(config, toy_corpus, device=device)
         assert (trainer.batches.draw(0).labels == UNLABELLED).all(1).any()
         losses.append(trainer.step()["loss_energy"])
     energy = QUICK.energy
@@ -175,15 +176,17 @@ def test_without_denoising_the_step_sizes_stay(toy_corpus):
     assert not {"loss_denoise", "loss_log_mel", "loss_classify_noisy"} & metrics.keys()
 
 
-def test_score_matching_takes_part_only_when_it_has_a_weight(toy_corpus):
-    assert "loss_score_matching" not in Trainer(QUICK, toy_corpus).step()
-    assert Trainer(replace(QUICK, score_matching=0.1), toy_corpus).step()["loss_score_matching"] > 0
+def test_score_matching_takes_part_only_when_it_has_a_weight(toy_corpus, device):
+    assert "loss_score_matching" not in Trainer(QUICK, toy_corpus, device=device).step()
+    config = replace(QUICK, score_matching=0.1)
+    assert Trainer(config, toy_corpus, device=device).step()["loss_score_matching"] > 0
 
 
-def test_the_pesq_loss_takes_part_only_when_it_has_a_weight(toy_corpus):
+def test_the_pesq_loss_takes_part_only_when_it_has_a_weight(toy_corpus, device):
     # PESQ looks at 0.3 s at a time.
-    assert "loss_pesq" not in Trainer(QUICK, toy_corpus).step()
-    assert Trainer(replace(QUICK, pesq=1.0, seconds=1.0), toy_corpus).step()["loss_pesq"] > 0
+    assert "loss_pesq" not in Trainer(QUICK, toy_corpus, device=device).step()
+    config = replace(QUICK, pesq=1.0, seconds=1.0)
+    assert Trainer(config, toy_corpus, device=device).step()["loss_pesq"] > 0
 
 
 def test_the_schedule_brings_the_steps_of_the_descent_in(toy_corpus):
@@ -258,11 +261,10 @@ def test_a_start_from_an_older_model_adds_what_it_lacks(toy_corpus, tmp_path):
         )
 
 
-def test_fine_structure_and_phase_are_learnt(toy_corpus):
+def test_fine_structure_and_phase_are_learnt(toy_corpus, device):
     network = replace(QUICK.model.network, fine=257, phase=60)
-    trainer, _ = run(
-        replace(QUICK, model=replace(QUICK.model, network=network), unconditioned=0.0), toy_corpus, 3
-    )
+    config = replace(QUICK, model=replace(QUICK.model, network=network), unconditioned=0.0)
+    trainer, _ = run(config, toy_corpus, 3, device=device)
     for name in ("fine", "observed", "observed_phase"):
         assert getattr(trainer.model.jem.network, name).weight.abs().max() > 0
     assert (trainer.model.descent.log_fine_size.grad != 0).any()
@@ -345,20 +347,43 @@ def test_an_unknown_precision_is_refused(toy_corpus, precision):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_training_goes_on_bit_for_bit(toy_corpus, precision):
+def test_a_training_goes_on_bit_for_bit(toy_corpus, device, precision):
     # 40 and 80 updates: the adaptation of the sampler decides after 33 and 66.
     config = replace(QUICK, updates=80, precision=precision)
-    whole, expected = run(config, toy_corpus, 80)
-    first, metrics = run(config, toy_corpus, 40)
+    whole, expected = run(config, toy_corpus, 80, device=device)
+    first, metrics = run(config, toy_corpus, 40, device=device)
     file = io.BytesIO()
     torch.save(first.state_dict(), file)
     file.seek(0)
     torch.manual_seed(12345)  # what another process would have
-    second = Trainer(config, toy_corpus)
-    second.load_state_dict(torch.load(file, weights_only=True))
+    second = Trainer(config, toy_corpus, device=device)
+    second.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     metrics += [second.step() for _ in range(40)]
     assert differences(whole.state_dict(), second.state_dict()) == []
     assert metrics == expected
+
+
+def test_workers_change_no_bit_also_when_a_training_goes_on(toy_corpus, device):
+    whole, expected = run(QUICK, toy_corpus, 12, device=device)
+    first, metrics = run(QUICK, toy_corpus, 5, device=device, workers=2)
+    second = Trainer(QUICK, toy_corpus, device=device, workers=2)
+    second.step()  # what was drawn ahead is not what comes after the state of the first
+    second.load_state_dict(first.state_dict())
+    metrics += [second.step() for _ in range(7)]
+    assert differences(whole.state_dict(), second.state_dict()) == []
+    assert metrics == expected
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_say_what_the_process_itself_would_say(toy_corpus, workers):
+    class Torn:
+        def draw(self, number: int) -> None:
+            raise InputError(f"Batch {number} is torn.")
+
+    trainer = Trainer(QUICK, toy_corpus, workers=workers)
+    trainer.batches = Torn()
+    with pytest.raises(InputError, match=r"^Batch 0 is torn\.$"):
+        trainer.step()
 
 
 class Alarm(list):
@@ -405,7 +430,7 @@ def write_corpus(folder: Path, corpus) -> Path:
     return folder
 
 
-def test_a_process_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_path):
+def test_a_process_with_workers_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_path):
     content = {
         "model": {"network": {"channels": 16, "hidden": 16, "dilations": [1, 2]}, "descent": {"steps": 2}},
         "data": {"labelled": str(write_corpus(tmp_path, toy_corpus)), "held_out_speakers": ["140", "180"]},
@@ -419,13 +444,16 @@ def test_a_process_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_pat
     }
     file, interrupted, whole = tmp_path / "train.yaml", tmp_path / "interrupted", tmp_path / "whole"
     file.write_text(yaml.safe_dump(content))
-    process = subprocess.Popen([sys.executable, "-m", "speechjem", "train", file, "-o", interrupted])
+    words = ["train", file, "-o", interrupted, "--device", "cpu", "--workers", "2"]
+    process = subprocess.Popen([sys.executable, "-m", "speechjem", *words], start_new_session=True)
     deadline = time.monotonic() + 120
     log = interrupted / "train.jsonl"
     while not (log.exists() and log.read_bytes().count(b"\n") >= 30) and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.wait(120) == 130
+    with pytest.raises(ProcessLookupError):  # nobody is left
+        os.killpg(process.pid, 0)
     stopped = state(interrupted)["update"]
     assert 30 <= stopped < 120
     assert [row["update"] for row in rows(interrupted)] == list(range(1, stopped + 1))
@@ -537,8 +565,8 @@ def test_a_divergence_is_the_last_row_and_is_there_once(toy_corpus, tmp_path, sa
         assert [row["update"] for row in found[:-1]] == list(range(1, update + 1))
 
 
-def test_values_that_are_not_finite_are_named(toy_corpus):
-    trainer = Trainer(QUICK, toy_corpus)
+def test_values_that_are_not_finite_are_named(toy_corpus, device):
+    trainer = Trainer(QUICK, toy_corpus, device=device)
     with torch.no_grad():
         trainer.model.descent.log_size[0, 0] = float("nan")
     before = copy.deepcopy(trainer.model.state_dict())
@@ -578,10 +606,11 @@ def test_rows_come_as_often_as_asked_for(toy_corpus, tmp_path):
     assert [row["update"] for row in rows(tmp_path)] == [5, 10]
 
 
-def test_held_out_scores_are_those_of_the_saved_model(toy_corpus, tmp_path):
-    train.train(replace(QUICK, validate_every=12), tmp_path, corpus=toy_corpus, progress=False)
+def test_held_out_scores_are_those_of_the_saved_model(toy_corpus, device, tmp_path):
+    config = replace(QUICK, validate_every=12)
+    train.train(config, tmp_path, corpus=toy_corpus, device=device.type, progress=False)
     (scores,) = [row for row in rows(tmp_path) if "held_out_accuracy" in row]
-    counts = evaluate.confusion(checkpoint.load(tmp_path / "model"), toy_corpus.held_out)
+    counts = evaluate.confusion(checkpoint.load(tmp_path / "model", device.type), toy_corpus.held_out)
     assert scores["held_out_accuracy"] == evaluate.accuracy(counts)
     assert {"pesq_wb_gain", "estoi_gain", "si_sdr_gain"} <= scores.keys()
 

@@ -58,6 +58,15 @@ def trained(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_digits_are_learnt_on_every_device(digits, tmp_path, device, workers):
+    config = replace(TINY, updates=60, validate_every=60)
+    model = train_images.train(config, tmp_path, device=device.type, workers=workers, progress=False)
+    assert train_images.accuracy(model, digits[1]) > 0.5
+    (row,) = rows(tmp_path, "held_out_accuracy")
+    assert row["held_out_accuracy"] > 0.5
+
+
 def test_digits_never_seen_are_recognised(trained, digits):
     model = checkpoint.load_images(trained / "model")
     assert train_images.accuracy(model, digits[1]) > 0.85
@@ -113,20 +122,20 @@ def test_without_the_energy_objective_it_is_a_plain_classifier(digits):
     assert metrics["loss"] == metrics["loss_classify"] > 0
 
 
-def test_a_training_goes_on_bit_for_bit(tmp_path):
+def test_a_training_goes_on_bit_for_bit(tmp_path, device):
     # 80 updates: the adaptation of the sampler decides after 33 and 66, an epoch takes 154.
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     config = replace(QUICK, updates=160, validate_every=160)
-    train_images.train(config, whole, progress=False)
+    train_images.train(config, whole, device=device.type, progress=False)
     expected = state(whole)
-    trainer = train_images.Trainer(config, images.read("digits", None, "train")[:-200])
+    trainer = train_images.Trainer(config, images.read("digits", None, "train")[:-200], device)
     metrics = [trainer.step() for _ in range(70)]
     parts.mkdir()
     torch.save(trainer.state_dict(), parts / "checkpoint.pt")
     (parts / "train.jsonl").write_text(
         "".join(json.dumps({"update": 1 + k, **row}) + "\n" for k, row in enumerate(metrics))
     )
-    train_images.train(config, parts, progress=False)
+    train_images.train(config, parts, device=device.type, progress=False)
     assert differences(expected, state(parts)) == []
     assert rows(parts) == rows(whole)
 
