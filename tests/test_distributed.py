@@ -150,7 +150,7 @@ def same(a: object, b: object) -> bool:
 def test_a_killed_process_costs_the_updates_since_the_last_checkpoint_only(toy_corpus, tmp_path):
     config = settings(tmp_path, toy_corpus, updates=100, save_every=20)
     out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
-    command = torchrun("-m", "speechjem", "train", config, "-o", out, restarts=3)
+    command = torchrun("-m", "speechjem", "train", config, "-o", out, "--device", "cpu", restarts=3)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -169,7 +169,7 @@ def test_a_killed_process_costs_the_updates_since_the_last_checkpoint_only(toy_c
     updates = [json.loads(line)["update"] for line in (out / "train.jsonl").read_text().splitlines()]
     assert updates == list(range(1, 101))
 
-    command = torchrun("-m", "speechjem", "train", config, "-o", undisturbed)
+    command = torchrun("-m", "speechjem", "train", config, "-o", undisturbed, "--device", "cpu")
     assert subprocess.run(command, capture_output=True, env=environment, timeout=400).returncode == 0
     states = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (out, undisturbed)]
     assert [(state["update"], len(state["processes"])) for state in states] == [(100, 2)] * 2

@@ -16,7 +16,7 @@ FLOORS = [
     {"data.kaldi", "denoising", "classification", "export"},
     {"catalogue", "transform", "data.recording", "data.split", "data.textgrid", "data.validation"},
     {"data.shards", "data.ctm"},
-    {"data.dataset", "data.lhotse"},
+    {"data.dataset", "data.ahead", "data.lhotse"},
     {"evaluate", "generation", "settings", "training_log", "streaming", "editing", "demo.views"},
     {"training", "live", "demo.runs"},
     {"train", "train_images", "demo.page"},

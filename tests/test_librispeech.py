@@ -55,7 +55,7 @@ def librispeech(*words: object):
 def test_from_the_corpus_to_scores_and_nothing_twice(corpus, tmp_path):
     conf = tmp_path / "small.yaml"
     conf.write_text(json.dumps(CONF))
-    options = ("--conf", conf, "--dir", tmp_path / "out", "--hours", 460)
+    options = ("--conf", conf, "--dir", tmp_path / "out", "--hours", 460, "--device", "cpu", "--workers", 1)
     finished = librispeech(*options, "--corpus", corpus, "--stop-stage", 5)
     assert finished.returncode == 0, finished.stderr
     assert "train_460: 6 utterances, 3 speakers" in finished.stdout

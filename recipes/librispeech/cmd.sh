@@ -1,6 +1,7 @@
 # How steps are run: the only file that knows the machine or the cluster.
 train_cmd="$utils/run.sh"
 # The training: processes on this machine, all started again from the last checkpoint when one of them dies.
+# On GPUs, as many as there are.
 nodes_cmd=$train_cmd
 torchrun="torchrun --standalone --nproc-per-node 2 --max-restarts 3 -m"
 

@@ -2,7 +2,7 @@
 # LibriSpeech, 100, 460 or 960 hours of it: from the download to a model and its scores, by many processes.
 #
 # Usage: recipes/librispeech/run.sh [--hours 100] [--corpus DIR] [--unlabelled DIR] [--noise DIR] [--conf FILE]
-#            [--dir DIR] [--nj N] [--stage N] [--stop-stage N]
+#            [--device DEVICE] [--workers N] [--dir DIR] [--nj N] [--stage N] [--stop-stage N]
 #
 #   --hours       100 (train-clean-100), 460 (and train-clean-360) or 960 (and train-other-500)
 #   --corpus      LibriSpeech as it is distributed: the folder with train-clean-100, dev-clean, ...; without, what is
@@ -10,6 +10,8 @@
 #   --unlabelled  more clean speech, for denoising only
 #   --noise       recorded noise; without, all noise is synthetic
 #   --conf        configuration of the training, conf/librispeech.yaml
+#   --device      to train on: auto, cpu, cuda (a GPU for each process) or mps
+#   --workers     processes that draw batches for each one that trains; for GPUs
 #   --dir         gets data/ and exp/ (this folder by default)
 #   --nj          processes for the alignment and for the shards
 #
@@ -23,6 +25,8 @@ corpus=
 unlabelled=
 noise=
 conf=
+device=auto
+workers=0
 dir=.
 nj=2
 stage=0

@@ -2,13 +2,15 @@
 # mini LibriSpeech, from the download to a model and its scores.
 #
 # Usage: recipes/mini_librispeech/run.sh [--corpus DIR] [--unlabelled DIR] [--noise DIR] [--quick true]
-#            [--dir DIR] [--nj N] [--stage N] [--stop-stage N]
+#            [--device DEVICE] [--workers N] [--dir DIR] [--nj N] [--stage N] [--stop-stage N]
 #
 #   --corpus      LibriSpeech's train-clean-5, as it is distributed or as a data directory with text; an
 #                 ali.ctm in it is used. Without, it is downloaded from OpenSLR (resource 31, 332 MB)
 #   --unlabelled  more clean speech, for denoising only
 #   --noise       recorded noise; without, all noise is synthetic
 #   --quick       a short training, conf/quick.yaml, instead of conf/scratch.yaml
+#   --device      to train on: auto, cpu, cuda or mps
+#   --workers     processes that draw batches for the one that trains; for a GPU
 #   --dir         gets data/ and exp/ (this folder by default)
 #   --nj          processes for the alignment
 #
@@ -21,6 +23,8 @@ corpus=
 unlabelled=
 noise=
 quick=false
+device=auto
+workers=0
 dir=.
 nj=2
 stage=0

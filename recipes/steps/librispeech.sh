@@ -8,6 +8,8 @@
 #   conf      configuration of the training
 #   train     name of the data directory to train on
 #   exp       folder of the training
+#   device    to train on
+#   workers   processes that draw batches
 
 for part in ${corpus:+$parts $dev}; do
     if [ ! -d "$corpus/$part" ]; then
@@ -64,7 +66,8 @@ if runs 3; then
     fi
     echo "Stage 3: training"
     ${nodes_cmd:-$train_cmd} "$exp/log/train.log" ${torchrun:-} speechjem train "$conf" --labelled "$labelled" \
-        -o "$exp" ${dev:+--held-out "$data/$dev"} ${unlabelled:+--unlabelled "$unlabelled"} ${noise:+--noise "$noise"}
+        -o "$exp" --device "$device" --workers "$workers" \
+        ${dev:+--held-out "$data/$dev"} ${unlabelled:+--unlabelled "$unlabelled"} ${noise:+--noise "$noise"}
 fi
 if [ -n "$dev" ] && [ "$stop_stage" -ge 4 ]; then
     held_out=$(cut -d' ' -f2 "$data/$dev/utt2spk" | sort -u)

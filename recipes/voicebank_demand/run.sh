@@ -2,7 +2,7 @@
 # VoiceBank-DEMAND: the standard test set at 16 kHz beside other denoisers, and a training on the training set.
 #
 # Usage: recipes/voicebank_demand/run.sh [--corpus DIR] [--train true] [--model DIR] [--conf FILE] [--peers "NAME ..."]
-#            [--dir DIR] [--nj N] [--stage N] [--stop-stage N]
+#            [--device DEVICE] [--workers N] [--dir DIR] [--nj N] [--stage N] [--stop-stage N]
 #
 #   --corpus  folder with clean_testset_wav, noisy_testset_wav, ..., unpacked; without, what is needed is downloaded
 #             from Edinburgh DataShare (https://doi.org/10.7488/ds/2117; 0.3 GB, 5.3 GB with the training set)
@@ -10,6 +10,8 @@
 #   --model   model folder to measure; by default the one trained here, or else the shipped one
 #   --conf    configuration of the training, conf/voicebank_demand.yaml
 #   --peers   other denoisers, of those in recipes/denoise/local/peers.py; all by default
+#   --device  to train on: auto, cpu, cuda or mps
+#   --workers processes that draw batches for the one that trains; for a GPU
 #   --dir     gets data/ and exp/ (this folder by default)
 #   --nj      processes that prepare and align
 #
@@ -23,6 +25,8 @@ train=false
 model=
 conf=
 peers=
+device=auto
+workers=0
 dir=.
 nj=2
 stage=0
@@ -89,7 +93,7 @@ if [ "$train" = true ]; then
     if runs 3; then
         echo "Stage 3: training"
         $train_cmd "$exp/log/train.log" speechjem train "$conf" --labelled "$data/train_clean" --noise "$data/noise" \
-            -o "$exp"
+            -o "$exp" --device "$device" --workers "$workers"
     fi
 fi
 noisy=$data/test_16k/noisy clean=$data/test_16k/clean
