@@ -76,8 +76,9 @@ def test_one_process_of_torchrun_learns_what_one_learns_without(toy_corpus, devi
     config = replace(TINY, batch=2)
     ((losses, weights),) = train_by(1, config, toy_corpus, device, tmp_path)
     alone = Trainer(config, toy_corpus, device=device)
-    assert losses == [alone.step()["loss"] for _ in range(UPDATES)]
-    assert same(weights, dict(alone.model.state_dict()))
+    assert losses == pytest.approx([alone.step()["loss"] for _ in range(UPDATES)], rel=1e-3)
+    for name, expected in alone.model.state_dict().items():
+        torch.testing.assert_close(weights[name], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_processes_without_a_gpu_each_are_told(monkeypatch):
