@@ -97,7 +97,7 @@ SPEECH_ROWS = {
     "st-jem-descent": Row("ST-JEM and descent", {"denoise": 1.0}),
 }
 ALL = ROWS | SPEECH_ROWS
-task: Speech | Images  # main sets it, and the processes inherit it
+task: Speech | Images  # of the process, which `prepare` sets
 MAPPED = {"jem": ROWS["jem"].name, "st-jem-fixed": ROWS["st-jem-fixed"].name}
 
 
@@ -126,16 +126,12 @@ def main() -> None:
     if not arguments.config or bool(arguments.labelled) == bool(arguments.images):
         parser.error("give CONFIG and --labelled or --images, or --table, or --picture")
 
-    global task
-    if arguments.images:
-        task = Images(arguments.config, arguments.images, worth=not arguments.map)
-    else:
-        task = Speech(arguments.config, arguments.labelled, arguments.noise, worth=not arguments.map)
     rows = arguments.rows or list(ROWS if arguments.images else ALL)
     cells: list[dict[str, float]] = [{}]
     if arguments.map:
         rows = list(MAPPED)
-        cells = [{"step_size": a, "learning_rate": b} for a in task.step_sizes for b in task.rates]
+        kind = Images if arguments.images else Speech
+        cells = [{"step_size": a, "learning_rate": b} for a in kind.step_sizes for b in kind.rates]
     done = [{key: run.get(key) for key in WHICH} for run in read(arguments.out)]
     wanted = [
         dict.fromkeys(WHICH) | {"row": row, "seed": seed} | cell
@@ -144,7 +140,7 @@ def main() -> None:
         for row in rows
     ]
     left = [which for which in wanted if which not in done]
-    with multiprocessing.get_context("fork").Pool(arguments.jobs, torch.set_num_threads, (1,)) as pool:
+    with multiprocessing.Pool(arguments.jobs, prepare, (arguments,)) as pool:
         for outcome in pool.imap_unordered(run, left):
             with arguments.out.open("a") as file:
                 file.write(json.dumps(outcome) + "\n")
@@ -152,6 +148,16 @@ def main() -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    global task
+    torch.set_num_threads(1)
+    worth = not arguments.map
+    if arguments.images:
+        task = Images(arguments.config, arguments.images, worth)
+    else:
+        task = Speech(arguments.config, arguments.labelled, arguments.noise, worth)
 
 
 def run(which: dict[str, Any]) -> dict[str, Any]:
