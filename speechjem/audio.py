@@ -205,7 +205,8 @@ def _name(path: Path) -> str | bytes:
 
 def _next(file: soundfile.SoundFile, path: Path) -> np.ndarray:
     try:
-        return file.read(max(1, _CHUNK // file.channels), dtype="float32", always_2d=True)
+        piece: np.ndarray = file.read(max(1, _CHUNK // file.channels), dtype="float32", always_2d=True)
+        return piece
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -350,7 +351,8 @@ def mono(samples: np.ndarray) -> np.ndarray:
     Returns:
         Shape (samples,).
     """
-    return samples.mean(axis=0)
+    mean: np.ndarray = samples.mean(axis=0)
+    return mean
 
 
 def _append(file: soundfile.SoundFile, samples: np.ndarray, path: Path) -> None:
@@ -382,7 +384,7 @@ def _subtype(path: Path, kind: str, wanted: str | None) -> str:
     # An MP3 subtype inside .wav is legal but not meant by who turns an .mp3 into .wav; .mp3 has no choice.
     if wanted and not wanted.startswith("MPEG") and soundfile.check_format(kind, wanted):
         return wanted
-    return soundfile.default_subtype(kind)
+    return str(soundfile.default_subtype(kind))
 
 
 def _walk(folder: Path) -> list[Source]:

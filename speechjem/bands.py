@@ -81,8 +81,10 @@ class AnyRate:
         together = _resampled(self.up, np.concatenate([enhanced, plain, 1 - gain]), last)
         original = self.originals.pop(together.shape[1])
         enhanced, plain, attenuation = np.split(together[:, : original.shape[1]], 3)
-        return enhanced + (original - plain) * (1 - attenuation.clip(0, 1))
+        full: np.ndarray = enhanced + (original - plain) * (1 - attenuation.clip(0, 1))
+        return full
 
 
 def _resampled(stream: soxr.ResampleStream, samples: np.ndarray, last: bool = False) -> np.ndarray:
-    return stream.resample_chunk(np.ascontiguousarray(samples.T, np.float32), last=last).T
+    resampled: np.ndarray = stream.resample_chunk(np.ascontiguousarray(samples.T, np.float32), last=last)
+    return resampled.T

@@ -50,12 +50,14 @@ class Frames:
     @property
     def posteriors(self) -> np.ndarray:
         """p(phone | frame), shape (frames, phones)."""
-        return softmax(self.logits, axis=1)
+        posteriors: np.ndarray = softmax(self.logits, axis=1)
+        return posteriors
 
     @property
     def energy(self) -> np.ndarray:
         """Share of every frame in E(x), -logsumexp f(x), shape (frames,)."""
-        return -logsumexp(self.logits, axis=1)
+        energy: np.ndarray = -logsumexp(self.logits, axis=1)
+        return energy
 
 
 class Classifier:
@@ -127,7 +129,9 @@ class Classifier:
         return segments
 
 
-def classify(samples: np.ndarray, sample_rate: int, **settings: object) -> list[Segment]:
+def classify(
+    samples: np.ndarray, sample_rate: int, model: SpeechModel | str | None = None, *, device: str = "auto"
+) -> list[Segment]:
     """Phones of one recording; see `Classifier`.
 
     Examples:
@@ -135,13 +139,13 @@ def classify(samples: np.ndarray, sample_rate: int, **settings: object) -> list[
         >>> [segment.phone for segment in classify(np.zeros(16000), 16000)]
         ['SIL']
     """
-    return Classifier(**settings)(samples, sample_rate)  # type: ignore[arg-type]
+    return Classifier(model, device=device)(samples, sample_rate)
 
 
 def _smooth(posteriors: np.ndarray, frame_seconds: float) -> np.ndarray:
     """Most likely path through the posteriors (Viterbi) when phones last `MEAN_SECONDS` on average."""
     if len(posteriors) < 2:
-        return posteriors.argmax(-1)
+        return np.asarray(posteriors.argmax(-1))
     import librosa
 
     stay = librosa.sequence.transition_loop(posteriors.shape[1], 1 - frame_seconds / MEAN_SECONDS)

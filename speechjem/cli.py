@@ -123,7 +123,7 @@ def main() -> NoReturn:
     except OSError as error:
         name = error.filename or "The output"
         _complain(f"{name} cannot be written ({error.strerror}); free space, or choose another place.")
-        sys.stdout = None  # type: ignore[assignment]  # else Python tries once more at exit, and complains
+        sys.stdout = None  # else Python tries once more at exit, and complains
         sys.exit(1)
     sys.exit(0)
 

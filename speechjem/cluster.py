@@ -148,12 +148,13 @@ def _attempt_pickled(work: bytes, job: Job) -> Outcome:
     return _attempt(pickle.loads(work), job)
 
 
-def _outcome(future: Future, job: Job, scheduler: str) -> Outcome | None:
+def _outcome(future: Future[Outcome], job: Job, scheduler: str) -> Outcome | None:
     """The result of a future; none if the workers died that had it."""
     from distributed import CancelledError, KilledWorker
 
     try:
-        return replace(future.result(), job=job)
+        outcome: Outcome = future.result()
+        return replace(outcome, job=job)
     except SpeechjemError:  # a setting or the model, which all jobs share
         raise
     except KilledWorker:
@@ -205,7 +206,7 @@ def _place(scheduler: str) -> dict[str, str]:
 
 def _check_versions(client: Client) -> None:
     """Workers of another version would make other outputs."""
-    answers: dict[str, Any] = dict(client.get_versions(packages=["speechjem"]))  # type: ignore[arg-type]
+    answers: dict[str, Any] = dict(client.get_versions(packages=["speechjem"]))  # type: ignore[arg-type]  # no coroutine
     here = answers["client"]["packages"]["speechjem"]
     for name, answer in {"The scheduler": answers["scheduler"], **answers["workers"]}.items():
         there = answer["packages"]["speechjem"]

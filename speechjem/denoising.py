@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -33,10 +33,27 @@ from .model import MODES, SpeechModel
 from .observation import Observation
 from .rumble import RumbleFilter
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 CHUNK = 1 << 18  # samples of an array that are resampled at once
 # Steps reach further and further; what comes from 2 s away changes the output by about -90 dB.
 FADED = 200  # frames
 Samples = TypeVar("Samples", np.ndarray, Tensor)
+
+
+class DenoiserSettings(TypedDict, total=False):
+    """What a `Denoiser` may be given."""
+
+    model: SpeechModel | str | None
+    mode: str | None
+    steps: int | None
+    step_size: float | None
+    noise: float | None
+    strength: float
+    seed: int
+    device: str
+    precision: str
 
 
 class Denoiser:
@@ -222,7 +239,7 @@ class Denoiser:
         return deque(steps, maxlen=1).pop()[0].detach()
 
 
-def denoise(samples: Samples, sample_rate: int, **settings: object) -> Samples:
+def denoise(samples: Samples, sample_rate: int, **settings: Unpack[DenoiserSettings]) -> Samples:
     """Enhance one recording; see `Denoiser` for the settings and its call for the shapes.
 
     Examples:
@@ -230,7 +247,7 @@ def denoise(samples: Samples, sample_rate: int, **settings: object) -> Samples:
         >>> denoise(np.zeros(16000), 16000).shape
         (16000,)
     """
-    return Denoiser(**settings)(samples, sample_rate)  # type: ignore[arg-type]
+    return Denoiser(**settings)(samples, sample_rate)
 
 
 @dataclass(frozen=True)

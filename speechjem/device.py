@@ -39,7 +39,7 @@ def use_bfloat16(precision: str, device: torch.device | None = None) -> bool:
     if precision not in ("auto", "bfloat16", "float32"):
         raise UsageError(f"There is no precision {precision!r}; choose from: auto, bfloat16, float32.")
     if precision == "auto" and device is not None and device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if precision == "auto":
         # A private function, absent from older releases: without it, single precision is safe.
         return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

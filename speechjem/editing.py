@@ -204,7 +204,8 @@ class Editor:
 def _touched(gap: slice, frames: int, hop: int, window: int) -> Tensor:
     """Which frames have samples of the gap in their window."""
     centre = torch.arange(frames) * hop
-    return (centre + window // 2 > gap.start) & (centre - window // 2 < gap.stop)
+    touched: Tensor = (centre + window // 2 > gap.start) & (centre - window // 2 < gap.stop)
+    return touched
 
 
 def _bridged(power: Tensor, touched: Tensor) -> Tensor:

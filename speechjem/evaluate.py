@@ -9,7 +9,8 @@ import torch
 
 from . import metrics
 from .data import mixing
-from .data.dataset import Corpus, Recording
+from .data.dataset import Corpus
+from .data.recording import Recording
 from .denoising import Denoiser
 from .model import SpeechModel
 

@@ -48,9 +48,10 @@ def mel_filters(config: FbankConfig) -> Tensor:
             "torchaudio does not fit the installed torch; install both from the same source, "
             "for instance with: pip install --force-reinstall torch torchaudio."
         ) from error
-    return melscale_fbanks(
+    filters: Tensor = melscale_fbanks(
         config.window // 2 + 1, config.low, config.high, config.bins, config.sample_rate, norm=None
     )
+    return filters
 
 
 class Fbank(nn.Module):

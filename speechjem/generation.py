@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from .langevin import sgld, with_given
 from .model import SpeechModel
 from .voice import Voice
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 LONGEST = 60.0  # seconds; a chain is held in memory as a whole
 FADE = 0.01  # seconds
 ALONE = 0.5  # seconds of a phone by itself
@@ -34,6 +38,20 @@ PAUSE = 0.2  # seconds of silence at the ends of a text and at its punctuation
 
 Watch = Callable[[Tensor, Tensor], None]
 """Is shown chains as they move: normalised frames, (count, frames, bins), and their energies, (count,)."""
+
+
+class GeneratorSettings(TypedDict, total=False):
+    """What a `Generator` may be given."""
+
+    model: SpeechModel | str | None
+    steps: int | None
+    step_size: float | None
+    noise: float | None
+    guidance: float | None
+    temperature: float | None
+    like: audio.Audio | None
+    pitch: float | None
+    device: str
 
 
 class Generator:
@@ -234,7 +252,8 @@ class Generator:
         rms = float(np.sqrt(np.mean(waveform**2)))
         level = config.level if self.like is None else self.like.level
         gain = 10 ** (level / 20) / max(rms, 1e-6)
-        return waveform * np.float32(min(gain, 0.9 / max(float(np.abs(waveform).max()), 1e-6)))
+        waveform *= np.float32(min(gain, 0.9 / max(float(np.abs(waveform).max()), 1e-6)))
+        return waveform
 
 
 def generate(
@@ -242,7 +261,7 @@ def generate(
     seconds: float | Sequence[float] | None = None,
     *,
     seed: int = 0,
-    **settings: object,
+    **settings: Unpack[GeneratorSettings],
 ) -> np.ndarray:
     """One waveform at the model's rate (16 kHz), shape (samples,); see `Generator` for the arguments.
 
@@ -250,4 +269,5 @@ def generate(
         >>> generate("aa", seconds=0.2).shape
         (3200,)
     """
-    return Generator(**settings)(phonemes, seconds, seed=seed)[0]  # type: ignore[arg-type]
+    waveform: np.ndarray = Generator(**settings)(phonemes, seconds, seed=seed)[0]
+    return waveform

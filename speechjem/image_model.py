@@ -52,7 +52,7 @@ class ImageModel(nn.Module):
         self.config = config
         # A CPU multiplies the matrices of a convolution faster when the channels lie side by side.
         network = WideResNet(config.network, config.channels, len(config.classes))
-        self.jem = JEM(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self.jem = JEM(network.to(memory_format=torch.channels_last))
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:

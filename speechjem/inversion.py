@@ -129,7 +129,8 @@ def _pulses(pitch: np.ndarray, rate: int) -> np.ndarray:
     sine = np.sin(phase)
     near = np.abs(sine) < 1e-6
     kernel = np.where(near, 2 * count + 1, np.sin((2 * count + 1) * phase) / np.where(near, 1.0, sine))
-    return (kernel - 1) / np.sqrt(2 * count)
+    pulses: np.ndarray = (kernel - 1) / np.sqrt(2 * count)
+    return pulses
 
 
 def _share_of_pulses(voiced: np.ndarray, config: FbankConfig) -> np.ndarray:

@@ -200,4 +200,5 @@ class PesqDistance(torch.nn.Module):
         if not speech.any():
             return estimate.new_zeros(())
         # The package's filters work in place.
-        return self.distance(clean[speech].clone(), estimate[speech].clone()).mean()
+        distances: Tensor = self.distance(clean[speech].clone(), estimate[speech].clone())
+        return distances.mean()

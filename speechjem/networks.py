@@ -95,7 +95,8 @@ class Block(nn.Module):
             self.narrow.weight.mul_(depth**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(F.silu(self.widen(splice(x, self.dilation))))
+        change: Tensor = self.narrow(F.silu(self.widen(splice(x, self.dilation))))
+        return x + change
 
 
 class SlidingTDNN(nn.Module):
@@ -151,7 +152,8 @@ class SlidingTDNN(nn.Module):
         hidden = self._enter(x, observed)
         for block in self.blocks:
             hidden = block(hidden)
-        return self.output(F.silu(hidden))
+        logits: Tensor = self.output(F.silu(hidden))
+        return logits
 
     def energy_gradient(self, x: Tensor, observed: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Gradient of -logsumexp f(x | observed), summed over frames, with respect to x; and the logits.

@@ -56,7 +56,7 @@ def output_file(path: Path, raw: bool = False) -> Iterator[Path]:
             _send(file, raw)
         except OSError as error:
             # Python would try to flush what is left at exit, and complain.
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             message = f"Standard output cannot be written ({error.strerror}); free space."
             if isinstance(error, BrokenPipeError):
                 message = "Standard output was closed before all was written; read it to the end."

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from speechjem import files
-from speechjem.errors import InputError, UsageError
+from . import files
+from .errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from speechjem.audio import Audio
-    from speechjem.classification import Classifier
-    from speechjem.fbank import FbankConfig
+    from .audio import Audio
+    from .classification import Classifier
+    from .fbank import FbankConfig
 
 Array = NDArray[np.float64]
 
@@ -318,7 +318,8 @@ def smooth(values: Array, rows: int = SMOOTHING) -> Array:
         The means, (n,).
     """
     padded = np.concatenate([np.full(rows - 1, np.nan), values])
-    return np.nanmean(np.lib.stride_tricks.sliding_window_view(padded, rows), axis=1)
+    means: Array = np.nanmean(np.lib.stride_tricks.sliding_window_view(padded, rows), axis=1)
+    return means
 
 
 def _checked(name: str, samples: ArrayLike) -> Array:

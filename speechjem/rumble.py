@@ -25,7 +25,7 @@ def taps(rate: int, strength: float = 1.0) -> np.ndarray:
     half = int(rate * SECONDS / 2)
     low = np.sinc(2 * CUTOFF / rate * np.arange(-half, half + 1)) * np.hamming(2 * half + 1)
     low /= low.sum()
-    filtered = -(1 - 10 ** (-ATTENUATION * strength / 20)) * low
+    filtered: np.ndarray = -(1 - 10 ** (-ATTENUATION * strength / 20)) * low
     filtered[half] += 1.0
     return filtered.astype(np.float32)
 
@@ -51,7 +51,7 @@ class RumbleFilter:
         if ready == 0:
             return heard[:, :0]
         size = next_fast_len(heard.shape[1], real=True)
-        filtered = irfft(rfft(heard, size) * rfft(self.taps, size), size)
+        filtered: np.ndarray = irfft(rfft(heard, size) * rfft(self.taps, size), size)
         # What wraps around ends before the first sample that all taps reach.
         return filtered[:, self.taps.shape[1] - 1 : heard.shape[1]].astype(np.float32)
 
@@ -63,4 +63,4 @@ class RumbleFilter:
 def removed(samples: np.ndarray, rate: int) -> np.ndarray:
     """A whole recording, shape (samples,), without its rumble."""
     rumble_filter = RumbleFilter(1, rate)
-    return np.concatenate([rumble_filter.push(samples[None]), rumble_filter.flush()], axis=1)[0]
+    return np.concatenate([rumble_filter.push(samples[None]), rumble_filter.flush()], axis=1).squeeze(0)

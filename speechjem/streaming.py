@@ -142,7 +142,8 @@ class _FrameByFrame:
             weight[place] += window**2
         count = BLOCK * self.hop
         self.sum, self.weight = total[:, count:], weight[count:]
-        return total[:, :count] / weight[:count].clip(1e-8)
+        whole: np.ndarray = total[:, :count] / weight[:count].clip(1e-8)
+        return whole
 
     def _interpolate(self, upper: np.ndarray) -> np.ndarray:
         """Gains of frames as gains of the samples that `_overlap_add` gives."""

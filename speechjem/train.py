@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import checkpoint, distributed, evaluate, training
-from .data.dataset import UNLABELLED, Batch, Batches, Corpus, Recording, load_corpus
+from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
+from .data.recording import Recording
 from .device import choose_device
 from .errors import UsageError
 from .fbank import Fbank

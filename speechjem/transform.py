@@ -68,4 +68,5 @@ class DenoiseTransform(nn.Module):
                 f"Waveforms of shape {tuple(waveforms.shape)} and type {waveforms.dtype} cannot be denoised; "
                 f"give some samples in {self.graph.analysis.dtype}."
             )
-        return self.graph(waveforms.reshape(-1, waveforms.shape[-1])).reshape(waveforms.shape)
+        enhanced: Tensor = self.graph(waveforms.reshape(-1, waveforms.shape[-1]))
+        return enhanced.reshape(waveforms.shape)

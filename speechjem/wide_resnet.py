@@ -47,7 +47,7 @@ class WideBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = F.leaky_relu(x, SLOPE)
-        moved = self.second(F.leaky_relu(self.first(active), SLOPE))
+        moved: Tensor = self.second(F.leaky_relu(self.first(active), SLOPE))
         return moved + (x if self.shortcut is None else self.shortcut(active))
 
 
@@ -81,7 +81,8 @@ class WideResNet(nn.Module):
         hidden = F.leaky_relu(self.blocks(self.input(x)), SLOPE)
         # Energies of examples are compared with each other: half precision would be too coarse for them.
         with torch.autocast(x.device.type, enabled=False):
-            return self.output(hidden.to(self.output.weight.dtype).mean((2, 3))).unsqueeze(1)
+            logits: Tensor = self.output(hidden.to(self.output.weight.dtype).mean((2, 3)))
+        return logits.unsqueeze(1)
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:

@@ -31,7 +31,8 @@ def room(rng: np.random.Generator, rate: int) -> np.ndarray:
 
 def reverberate(x: np.ndarray, response: np.ndarray) -> np.ndarray:
     """x in a room, as long as x."""
-    return fftconvolve(x, response)[: len(x)].astype(np.float32)
+    heard: np.ndarray = fftconvolve(x, response)[: len(x)]
+    return heard.astype(np.float32)
 
 
 def limit_band(rng: np.random.Generator, *signals: np.ndarray, rate: int) -> list[np.ndarray]:
@@ -41,8 +42,9 @@ def limit_band(rng: np.random.Generator, *signals: np.ndarray, rate: int) -> lis
     low = rng.uniform(50, 400) / nyquist if rng.random() < 0.5 else 0.0
 
     def response(frequency: np.ndarray) -> np.ndarray:
-        gain = 1 / np.sqrt(1 + (frequency / high) ** 24)
-        return gain / np.sqrt(1 + (low / np.maximum(frequency, 1e-4)) ** 6)
+        gain: np.ndarray = 1 / np.sqrt(1 + (frequency / high) ** 24)
+        gain /= np.sqrt(1 + (low / np.maximum(frequency, 1e-4)) ** 6)
+        return gain
 
     return [filtered(x, response) for x in signals]
 
@@ -52,7 +54,8 @@ def slope(rng: np.random.Generator, *signals: np.ndarray, rate: int) -> list[np.
     edge, steepness = rng.uniform(0.87, 1.0), 2 * np.exp(rng.uniform(np.log(10), np.log(100)))
 
     def response(frequency: np.ndarray) -> np.ndarray:
-        return 1 / np.sqrt(1 + (frequency / edge) ** steepness)
+        gain: np.ndarray = 1 / np.sqrt(1 + (frequency / edge) ** steepness)
+        return gain
 
     return [filtered(x, response) for x in signals]
 
@@ -68,4 +71,5 @@ def mu_law(x: np.ndarray) -> np.ndarray:
     mu = 255.0
     companded = np.sign(x) * np.log1p(mu * np.abs(x).clip(max=1)) / np.log1p(mu)
     rounded = np.round(companded * 127) / 127
-    return (np.sign(rounded) * np.expm1(np.abs(rounded) * np.log1p(mu)) / mu).astype(np.float32)
+    expanded: np.ndarray = np.sign(rounded) * np.expm1(np.abs(rounded) * np.log1p(mu)) / mu
+    return expanded.astype(np.float32)

@@ -231,7 +231,7 @@ def _location(recording: Recording, directory: Path) -> str:
 
 def _is_whole(supervision: SupervisionSegment, recording: Recording) -> bool:
     edges = max(abs(supervision.start), abs(supervision.end - recording.duration))
-    return supervision.id == recording.id and edges <= SAME
+    return bool(supervision.id == recording.id and edges <= SAME)
 
 
 def _genders(supervisions: Iterable[SupervisionSegment], speakers: dict[str, str]) -> list[list[str]]:

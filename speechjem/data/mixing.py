@@ -35,7 +35,8 @@ def equalise(rng: np.random.Generator, x: np.ndarray, depth: float) -> np.ndarra
     places = np.linspace(0.0, 1.0, 6) ** 2  # denser at low frequencies
 
     def response(frequency: np.ndarray) -> np.ndarray:
-        return 10 ** (np.interp(frequency, places, points) / 20)
+        gain: np.ndarray = 10 ** (np.interp(frequency, places, points) / 20)
+        return gain
 
     return filtered(x, response)
 

@@ -53,7 +53,8 @@ def head() -> str:
 def build(runs: Runs) -> gr.Blocks:
     """The page. All runs wait in one queue, and are answered one by one in their order."""
     sweep = (KEEP_SECONDS // 4, KEEP_SECONDS)  # every so often, uploads of that age
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=sweep) as page:
+    page = gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=sweep)
+    with page:
         _html(f"<header><h1>{TITLE}</h1><p>{ABOUT}</p></header>")
         with gr.Tab("Denoise"):
             _denoise(runs)
@@ -61,7 +62,8 @@ def build(runs: Runs) -> gr.Blocks:
             _generate(runs)
         with gr.Tab("Phones"):
             _classify(runs)
-    return page.queue(max_size=64, default_concurrency_limit=1)
+    page.queue(max_size=64, default_concurrency_limit=1)
+    return page
 
 
 def sample(name: str) -> str:
