@@ -16,7 +16,7 @@ import webbrowser
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, cast
 
 import typer
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .cluster import Job, Outcome
     from .denoising import Denoiser
     from .metrics import Score
+    from .progress import Bar
 
 app = typer.Typer(
     help="Speech enhancement and synthesis with one network: a phoneme classifier read as an energy model.",
@@ -97,7 +98,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as tidily as Ctrl-C does
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files may be any bytes
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(_OneLine("speechjem: %(message)s"))
     log.handlers = [handler]
     log.setLevel(logging.WARNING)
@@ -126,6 +127,14 @@ def main() -> NoReturn:
         sys.stdout = None  # else Python tries once more at exit, and complains
         sys.exit(1)
     sys.exit(0)
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at the time: a progress bar takes its place, to stay below."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
 
 
 class _OneLine(logging.Formatter):
@@ -246,9 +255,15 @@ def denoise(
         tasks = _undone(tasks)
     ready, refused = _writable(tasks, force)
     # What a lost worker had is done again, over what it may have written.
-    work = FileDenoiser(tuple(settings.items()), force=force or not is_local, raw_rate=rate)
+    bar = _bar("denoising", len(tasks))
+    work = FileDenoiser(
+        tuple(settings.items()),
+        force=force or not is_local,
+        raw_rate=rate,
+        progress=bar.at if is_local else None,
+    )
     outcomes = cluster.run(work, ready, jobs or _threads(), scheduler)
-    _each(itertools.chain(refused, outcomes), len(tasks), "denoising", _denoised if as_json else None)
+    _each(itertools.chain(refused, outcomes), bar, _denoised if as_json else None)
 
 
 def _denoised(outcome: Outcome) -> None:
@@ -552,7 +567,8 @@ def score(
 
     pairs = metrics.pairs(reference, degraded)
     try:
-        _each(cluster.run(metrics.score_files, pairs, scheduler=scheduler), len(pairs), "scoring", report)
+        outcomes = cluster.run(metrics.score_files, pairs, scheduler=scheduler)
+        _each(outcomes, _bar("scoring", len(pairs)), report)
     finally:
         if rows and not as_json:
             _score_table({str(pair[1]): rows[pair] for pair in pairs if pair in rows})
@@ -595,7 +611,7 @@ def classify(
             ))  # fmt: skip
 
     sources = [(source.path, source.relative) for source in audio.find(inputs)]
-    _each(cluster.run(work, sources), len(sources), "classifying", report)
+    _each(cluster.run(work, sources), _bar("classifying", len(sources)), report)
 
 
 @app.command("train")
@@ -924,38 +940,35 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _each(
-    outcomes: Iterator[Outcome], total: int, verb: str, report: Callable[[Outcome], None] | None = None
-) -> None:
+def _bar(verb: str, total: int) -> Bar:
+    """A progress bar, unless every file is told of, or nothing."""
+    from .progress import Bar
+
+    return Bar(verb, total, shown=log.level == logging.WARNING)
+
+
+def _each(outcomes: Iterator[Outcome], bar: Bar, report: Callable[[Outcome], None] | None = None) -> None:
     """Report what becomes of every job; name the ones that fail, and exit with 1 if there are any."""
     failures = done = 0
     try:
-        for outcome in _progress(outcomes, total, verb):
-            if outcome.error is not None:
-                _complain(outcome.error)
-                failures += 1
-            else:
-                log.info("%s: done in %.1f s", outcome.job[0], outcome.elapsed)
-                done += 1
-            if report:
-                report(outcome)
+        with bar:
+            for outcome in outcomes:
+                bar.done(outcome.job[0])
+                if outcome.error is not None:
+                    _complain(outcome.error)
+                    failures += 1
+                else:
+                    log.info("%s: done in %.1f s", outcome.job[0], outcome.elapsed)
+                    done += 1
+                if report:
+                    report(outcome)
     except KeyboardInterrupt:
-        _complain(f"{done} of {total} files are done.")
+        _complain(f"{done} of {bar.total} files are done.")
         raise
     if failures:
-        if total > 1:
-            _complain(f"{failures} of {total} files failed; the others are done.")
+        if bar.total > 1:
+            _complain(f"{failures} of {bar.total} files failed; the others are done.")
         raise typer.Exit(1)
-
-
-def _progress(results: Iterator[Any], total: int, verb: str) -> Iterable[Any]:
-    """The results, with a bar on stderr when there are several, someone watches, and nothing else is told."""
-    if total < 2 or log.level != logging.WARNING or not sys.stderr.isatty():
-        return results
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(results, description=verb, total=total, console=Console(stderr=True))
 
 
 def _plain(value: Any) -> str:

@@ -97,13 +97,25 @@ def _by_threads(work: Work, jobs: Sequence[Job], at_once: int) -> Iterator[Outco
     # One file a thread fills the cores better than many threads on one file, above all if it is short.
     share = max(1, torch.get_num_threads() // at_once)
     pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,))
+    waiting = {pool.submit(_attempt, work, job) for job in jobs}
     try:
-        for future in as_completed([pool.submit(_attempt, work, job) for job in jobs]):
+        for future in as_completed(list(waiting)):
+            waiting.remove(future)
             yield future.result()
+    except KeyboardInterrupt:
+        _stop(pool)
+        # What was at its end when the others were stopped is done, too.
+        yield from (f.result() for f in waiting if not f.cancelled() and f.exception() is None)
+        raise
     finally:
-        _STOPPED.set()
-        pool.shutdown(cancel_futures=True)
-        _STOPPED.clear()
+        _stop(pool)
+
+
+def _stop(pool: ThreadPoolExecutor) -> None:
+    """End what the threads are at, and start no more."""
+    _STOPPED.set()
+    pool.shutdown(cancel_futures=True)
+    _STOPPED.clear()
 
 
 def until_stopped(pieces: Iterable[T]) -> Iterator[T]:

@@ -260,12 +260,14 @@ class FileDenoiser:
         settings: of the `Denoiser`, as pairs of name and value.
         force: overwrite outputs that exist.
         raw_rate: for pipes of bare samples: their sample rate in Hz.
+        progress: called with the source and the share of it that is done; it cannot go to other processes.
         run: tells runs apart: a process that serves several must not keep a model that was since replaced.
     """
 
     settings: tuple[tuple[str, Any], ...]
     force: bool = False
     raw_rate: int | None = None
+    progress: Callable[[Path, float], None] | None = field(default=None, compare=False)
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __call__(self, source: Path, target: Path) -> float:
@@ -286,9 +288,10 @@ class FileDenoiser:
         raw = self.raw_rate is not None
         with pipes.input_file(source) as readable, pipes.output_file(target, raw) as writable:
             recording = audio.open_file(readable, self.raw_rate)
+            pieces = denoiser.pieces(lambda: until_stopped(recording.chunks()), recording.sample_rate)
             audio.write(
                 writable,
-                denoiser.pieces(lambda: until_stopped(recording.chunks()), recording.sample_rate),
+                self._told(pieces, source, recording.frames),
                 recording.sample_rate,
                 channels=recording.channels,
                 subtype=recording.subtype,
@@ -296,6 +299,14 @@ class FileDenoiser:
             )
             written = audio.open_file(writable)
             return written.frames / written.sample_rate
+
+    def _told(self, pieces: Iterable[np.ndarray], source: Path, frames: int) -> Iterator[np.ndarray]:
+        done = 0
+        for piece in pieces:
+            yield piece
+            done += piece.shape[1]
+            if self.progress:
+                self.progress(source, min(1.0, done / max(1, frames)))
 
 
 _LOADING = threading.Lock()

@@ -197,6 +197,17 @@ def test_an_interrupted_batch_ends_within_two_seconds_and_says_what_is_done(tmp_
     assert len(outputs(out)) == 3 and partial(out) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_batch_counts_what_ends_while_it_stops(tmp_path, number):
+    source, out = recordings(tmp_path / "in", 60, 1.0), tmp_path / "out"
+    process = start("denoise", source, "-o", out, "-j", 4)
+    wait_for(lambda: len(outputs(out)) > 5)
+    process.send_signal(number)
+    code, said = finish(process)
+    assert code == 130
+    assert f"{len(outputs(out))} of 60 files are done" in said
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process: a busy machine does not slow it down."""
     try:

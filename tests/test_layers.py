@@ -9,7 +9,19 @@ import speechjem
 ROOT = Path(speechjem.__file__).parent
 FLOORS = [
     {"errors"},
-    {"phones", "device", "blocks", "files", "hub", "limits", "rumble", "phase", "distributed", "cluster"},
+    {
+        "phones",
+        "device",
+        "blocks",
+        "files",
+        "hub",
+        "limits",
+        "rumble",
+        "phase",
+        "distributed",
+        "cluster",
+        "progress",
+    },
     {"audio", "fbank", "networks", "wide_resnet", "langevin", "jem", "bands", "starts", "text"},
     {"descent", "losses", "inversion", "metrics", "data.images", "data.mixing", "pipes"},
     {"model", "image_model", "data.degrade", "observation"},
