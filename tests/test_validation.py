@@ -135,6 +135,8 @@ def test_segments_are_utterances(segmented):
         ("s2 rec -1 0.7", "segments:2: a segment from -1 to 0.7 s is reversed or empty"),
         ("s2 other 0.7 1.0", "segments:2: recording other is not in wav.scp"),
         ("s2 rec 0.7", "segments:2: expected 'utterance recording start end'"),
+        ("s2 rec 0.7 end", "segments:2: expected 'utterance recording start end'"),
+        ("s2 rec 0.7 inf", "segments:2: a segment from 0.7 to inf s is reversed or empty"),
     ],
 )
 def test_an_impossible_segment_is_named_and_refused(segmented, line, part):
@@ -142,6 +144,7 @@ def test_an_impossible_segment_is_named_and_refused(segmented, line, part):
     assert any(part in problem for problem in found(segmented))
     if "ends at" in part:
         return  # which shows only when the recording is opened
+    assert validation.inspect(segmented).hours in (pytest.approx(0.7 / 3600), pytest.approx(1 / 3600))
     with pytest.raises(InputError) as caught:
         read_directory(segmented)
     assert part in str(caught.value)

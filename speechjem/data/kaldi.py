@@ -152,15 +152,28 @@ def relocated(location: str, old: Path, new: Path) -> str:
 def _segments(path: Path, recordings: dict[str, tuple[int, Source]]) -> Iterator[Piece]:
     for number, name, rest in pairs(path):
         try:
-            recording, start, end = rest.split()
-            edges = float(start), float(end)
-        except ValueError as error:
-            raise InputError(f"{path}:{number}: expected 'utterance recording start end'.") from error
+            recording, start, end = segment(rest.split())
+        except InputError as error:
+            raise InputError(f"{path}:{number}: {error}") from error
         if recording not in recordings:
             raise InputError(f"{path}:{number}: recording {recording} is not in wav.scp.")
-        if not 0 <= edges[0] < edges[1] < math.inf:
-            raise InputError(f"{path}:{number}: a segment from {start} to {end} s is reversed or empty.")
-        yield number, name, recording, recordings[recording][1], *edges
+        yield number, name, recording, recordings[recording][1], start, end
+
+
+def segment(fields: Sequence[str]) -> tuple[str, float, float]:
+    """Recording, start and end in seconds, as a line of segments has them after the utterance's name.
+
+    Raises:
+        InputError: if they are something else.
+    """
+    try:
+        recording, start, end = fields
+        edges = float(start), float(end)
+    except ValueError as error:
+        raise InputError("expected 'utterance recording start end'.") from error
+    if not 0 <= edges[0] < edges[1] < math.inf:
+        raise InputError(f"a segment from {start} to {end} s is reversed or empty.")
+    return recording, *edges
 
 
 def _piped(command: str) -> Audio:

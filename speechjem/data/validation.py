@@ -5,6 +5,7 @@ Kaldi's own tools (`utils/validate_data_dir.sh`, `utils/fix_data_dir.sh`) are th
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from pathlib import Path
 import soundfile
 
 from .. import phones
-from ..errors import UsageError
-from .kaldi import lines, spk2utt_rows, write_table
+from ..errors import InputError, UsageError
+from .kaldi import lines, segment, spk2utt_rows, write_table
 
 NEEDED = ("wav.scp", "utt2spk")
 TABLES = (*NEEDED, "text", "spk2utt", "segments", "ali.ctm")
@@ -183,25 +184,25 @@ def _open(line: Line, lengths: dict[str, float]) -> str | None:
 def _segments(table: list[Line], recordings: set[str], lengths: dict[str, float]) -> Iterator[str]:
     """Segments of recordings that are not there, reversed ones, and those that end too late."""
     for line in table:
-        if len(line.rest) != 3:
-            yield line.says("expected 'utterance recording start end'.")
+        try:
+            recording, _, end = segment(line.rest)
+        except InputError as error:
+            yield line.says(str(error))
             continue
-        recording, start, end = line.rest[0], _number(line.rest[1:2]), _number(line.rest[2:3])
         if recording not in recordings:
             yield line.says(f"recording {recording} is not in wav.scp.")
-        elif not 0 <= start < end:
-            yield line.says(f"a segment from {line.rest[1]} to {line.rest[2]} s is reversed or empty.")
         elif end > lengths.get(recording, end) + SLACK:
             yield line.says(f"it ends at {end:g} s, but {recording} lasts {lengths[recording]:.2f} s.")
 
 
 def _durations(segments: list[Line]) -> dict[str, float]:
     """Seconds of every segment that is one."""
-    return {
-        line.key: _number(line.rest[2:3]) - _number(line.rest[1:2])
-        for line in segments
-        if len(line.rest) == 3
-    }
+    seconds = {}
+    for line in segments:
+        with contextlib.suppress(InputError):
+            _, start, end = segment(line.rest)
+            seconds[line.key] = end - start
+    return seconds
 
 
 def _same_keys(tables: dict[str, list[Line]], utterances: set[str]) -> Iterator[str]:
