@@ -254,11 +254,10 @@ def denoise(
     if skip_done:
         tasks = _undone(tasks)
     ready, refused = _writable(tasks, force)
-    # What a lost worker had is done again, over what it may have written.
     bar = _bar("denoising", len(tasks))
     work = FileDenoiser(
         tuple(settings.items()),
-        force=force or not is_local,
+        force=force or not is_local,  # what a lost worker had is done again, over what it may have written
         raw_rate=rate,
         progress=bar.at if is_local else None,
     )

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .errors import ClusterError, InputError, SpeechjemError, UsageError
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
+    from distributed import Future as DaskFuture
 
 LOCAL = "local"
 MEMORY = 1.5e9  # bytes that a worker should have
@@ -97,8 +98,9 @@ def _by_threads(work: Work, jobs: Sequence[Job], at_once: int) -> Iterator[Outco
     # One file a thread fills the cores better than many threads on one file, above all if it is short.
     share = max(1, torch.get_num_threads() // at_once)
     pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,))
-    waiting = {pool.submit(_attempt, work, job) for job in jobs}
+    waiting: set[Future[Outcome]] = set()
     try:
+        waiting |= {pool.submit(_attempt, work, job) for job in jobs}
         for future in as_completed(list(waiting)):
             waiting.remove(future)
             yield future.result()
@@ -160,7 +162,7 @@ def _attempt_pickled(work: bytes, job: Job) -> Outcome:
     return _attempt(pickle.loads(work), job)
 
 
-def _outcome(future: Future[Outcome], job: Job, scheduler: str) -> Outcome | None:
+def _outcome(future: DaskFuture[Outcome], job: Job, scheduler: str) -> Outcome | None:
     """The result of a future; none if the workers died that had it."""
     from distributed import CancelledError, KilledWorker
 
