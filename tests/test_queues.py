@@ -77,7 +77,7 @@ def test_a_wrong_call_shows_the_usage(cluster):
 
 
 def test_torchrun_meets_on_the_first_node_of_a_slurm_job(tmp_path):
-    (tmp_path / "scontrol").write_text("#!/bin/bash\n[ $3 = 'n[3-4]' ] && printf 'n3\\nn4\\n'\n")
+    (tmp_path / "scontrol").write_text("#!/bin/bash\n[ $3 = 'n[3-4]' ] && echo n3 && sleep 0.1 && echo n4\n")
     (tmp_path / "srun").write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
     for command in tmp_path.iterdir():
         command.chmod(0o755)
