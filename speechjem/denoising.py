@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from . import audio, checkpoint, pipes
 from .bands import AnyRate, Enhanced
@@ -32,9 +33,6 @@ from .langevin import sample, with_given
 from .model import MODES, SpeechModel
 from .observation import Observation
 from .rumble import RumbleFilter
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 CHUNK = 1 << 18  # samples of an array that are resampled at once
 # Steps reach further and further; what comes from 2 s away changes the output by about -90 dB.

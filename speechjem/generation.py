@@ -11,11 +11,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from . import audio, checkpoint, phones, text
 from .denoising import Denoiser
@@ -26,9 +27,6 @@ from .inversion import griffin_lim, source_filter
 from .langevin import sgld, with_given
 from .model import SpeechModel
 from .voice import Voice
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 LONGEST = 60.0  # seconds; a chain is held in memory as a whole
 FADE = 0.01  # seconds
