@@ -57,7 +57,8 @@ def test_a_recipe_runs_from_its_images_to_its_scores(tmp_path, recipe, write):
     finished = run(RECIPES / recipe / "run.sh", *words, *(["--svhn", svhn] if "cifar" in recipe else []))
     assert finished.returncode == 0, finished.stderr
     out = tmp_path / "exp" / "small"
-    scores = json.loads(finished.stdout.split("scores\n", 1)[1])
+    scores = json.loads((out / "scores.json").read_text())
+    assert json.loads(finished.stdout.split("scores\n", 1)[1]) == scores
     assert set(scores["auroc"]) == {"noise", "digits" if recipe == "fashion_mnist" else "svhn"}
     assert scores["generated"]["samples"] == 20
     size, channels = (28, 1) if recipe == "fashion_mnist" else (32, 3)
@@ -71,11 +72,15 @@ def test_a_recipe_runs_from_its_images_to_its_scores(tmp_path, recipe, write):
     np.testing.assert_array_equal(corner.transpose(2, 0, 1), first)
 
 
-@pytest.mark.parametrize("recipe", ["cifar10", "cifar100", "fashion_mnist"])
-def test_every_configuration_can_be_read(recipe):
-    (conf,) = (RECIPES / recipe / "conf").glob("*.yaml")
+CONFIGURATIONS = [
+    conf for name in ("cifar10", "cifar100", "fashion_mnist") for conf in (RECIPES / name).rglob("*.yaml")
+]
+
+
+@pytest.mark.parametrize("conf", CONFIGURATIONS, ids=lambda conf: f"{conf.parts[-3]}-{conf.stem}")
+def test_every_configuration_can_be_read(conf):
     config = settings.read_image_config(conf)
-    assert config.data.name == recipe
+    assert config.data.name == conf.parts[-3]
     assert config.energy.objective == "st-jem"
 
 

@@ -29,8 +29,7 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_tiny_recipe_learns_the_phones_of_voices_it_has_not_heard(tiny):
-    last = (tiny / "exp/tiny/phones.json").read_text().splitlines()[-1]
-    scores = json.loads(last)
+    scores = json.loads((tiny / "exp/tiny/phones.json").read_text())
     assert scores["utterances"] == 40
     assert scores["accuracy"] > 0.5  # of 40 classes; silence alone is less than a fifth
 

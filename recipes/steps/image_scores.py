@@ -69,7 +69,7 @@ def main() -> None:
         scores["auroc"][name] = auroc(logits, model.logits(x.to(device)).cpu())
     if arguments.samples:
         scores["generated"] = judged(arguments, device, test)
-    print(json.dumps(scores, indent=2))
+    print(json.dumps(scores))
 
 
 def fitted(pixels: np.ndarray, model: ImageModel) -> torch.Tensor:

@@ -33,7 +33,12 @@ if runs 2; then
 fi
 if runs 3; then
     echo "Stage 3: scores"
-    $train_cmd "$exp/scores.json" python "$steps/image_scores.py" "$exp/model" $corpus "$data" \
+    $train_cmd "$exp/log/scores.log" python "$steps/image_scores.py" "$exp/model" $corpus "$data" \
         --samples "$exp/samples.npz" --device "$device" "${other[@]}"
-    tail -n +2 "$exp/scores.json"
+    tail -n 1 "$exp/log/scores.log" | python -m json.tool | tee "$exp/scores.json"
+fi
+if runs 4 && [ "${fid:-false}" = true ]; then
+    echo "Stage 4: FID"
+    $train_cmd "$exp/log/fid.log" python "$steps/image_fid.py" "$exp/samples.npz" $corpus "$data" --device "$device"
+    tail -n 1 "$exp/log/fid.log" | tee "$exp/fid.json"
 fi

@@ -74,19 +74,19 @@ if [ -n "$dev" ] && [ "$stop_stage" -ge 4 ]; then
 fi
 if runs 4; then
     echo "Stage 4: phone accuracy on the speakers held out"
-    $train_cmd "$exp/phones.json" python "$steps/phone_accuracy.py" "$exp/model" "$measured" \
+    $train_cmd "$exp/log/phones.log" python "$steps/phone_accuracy.py" "$exp/model" "$measured" \
         --speakers $held_out --picture "$exp/confusion.png"
-    tail -n 1 "$exp/phones.json"
+    tail -n 1 "$exp/log/phones.log" | tee "$exp/phones.json"
 fi
 if runs 5; then
     echo "Stage 5: denoising scores"
     $train_cmd "$exp/log/pairs.log" python "$steps/make_pairs.py" "$measured" "$data" --speakers $held_out \
         ${noise:+--noise "$noise"}
-    $train_cmd "$exp/denoising.md" python "$steps/denoise_scores.py" "$exp/model" "$data/noisy" "$data/clean"
-    tail -n +2 "$exp/denoising.md"
+    $train_cmd "$exp/log/denoising.log" python "$steps/denoise_scores.py" "$exp/model" "$data/noisy" "$data/clean"
+    tail -n +2 "$exp/log/denoising.log" | tee "$exp/denoising.md"
 fi
 if runs 6; then
     echo "Stage 6: vowels"
-    $train_cmd "$exp/vowels.md" python "$recipes/generate/local/vowels.py" "$exp/model" --chart "$exp/vowels.png"
-    tail -n +2 "$exp/vowels.md"
+    $train_cmd "$exp/log/vowels.log" python "$recipes/generate/local/vowels.py" "$exp/model" --chart "$exp/vowels.png"
+    tail -n +2 "$exp/log/vowels.log" | tee "$exp/vowels.md"
 fi

@@ -44,7 +44,7 @@ if runs 2; then
 fi
 if runs 3; then
     echo "Stage 3: frames of the core test set, 39 classes"
-    $train_cmd "$exp/phones.json" python "$steps/phone_accuracy.py" "$exp/model" "$data/core_test" --classes 39 \
+    $train_cmd "$exp/log/phones.log" python "$steps/phone_accuracy.py" "$exp/model" "$data/core_test" --classes 39 \
         --speakers $(cut -d' ' -f2 "$data/core_test/utt2spk" | sort -u) --picture "$exp/confusion.png"
-    tail -n 1 "$exp/phones.json"
+    tail -n 1 "$exp/log/phones.log" | tee "$exp/phones.json"
 fi

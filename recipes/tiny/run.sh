@@ -37,15 +37,15 @@ if runs 2; then
 fi
 if runs 3; then
     echo "Stage 3: phone accuracy on the voices held out"
-    $train_cmd "$exp/phones.json" python "$steps/phone_accuracy.py" "$exp/model" "$data/speech" \
+    $train_cmd "$exp/log/phones.log" python "$steps/phone_accuracy.py" "$exp/model" "$data/speech" \
         --speakers $held_out --picture "$exp/confusion.png"
-    tail -n 1 "$exp/phones.json"
+    tail -n 1 "$exp/log/phones.log" | tee "$exp/phones.json"
 fi
 if runs 4; then
     echo "Stage 4: denoising scores"
     $train_cmd "$exp/log/pairs.log" python "$steps/make_pairs.py" "$data/speech" "$data" --speakers $held_out --count 8
-    $train_cmd "$exp/denoising.md" python "$steps/denoise_scores.py" "$exp/model" "$data/noisy" "$data/clean"
-    tail -n +2 "$exp/denoising.md"
+    $train_cmd "$exp/log/denoising.log" python "$steps/denoise_scores.py" "$exp/model" "$data/noisy" "$data/clean"
+    tail -n +2 "$exp/log/denoising.log" | tee "$exp/denoising.md"
 fi
 if runs 5; then
     echo "Stage 5: generating"

@@ -99,12 +99,12 @@ fi
 noisy=$data/test_16k/noisy clean=$data/test_16k/clean
 if runs 4; then
     echo "Stage 4: denoising scores"
-    $train_cmd "$exp/denoising.md" python "$steps/denoise_scores.py" "$model" "$noisy" "$clean"
-    tail -n +2 "$exp/denoising.md"
+    $train_cmd "$exp/log/denoising.log" python "$steps/denoise_scores.py" "$model" "$noisy" "$clean"
+    tail -n +2 "$exp/log/denoising.log" | tee "$exp/denoising.md"
 fi
 if runs 5; then
     echo "Stage 5: beside the peers"
-    $train_cmd "$exp/peers.md" python "$recipes/denoise/local/compare.py" "$model" "$noisy" "$clean" \
+    $train_cmd "$exp/log/peers.log" python "$recipes/denoise/local/compare.py" "$model" "$noisy" "$clean" \
         ${peers:+--only $peers}
-    tail -n +2 "$exp/peers.md"
+    tail -n +2 "$exp/log/peers.log" | tee "$exp/peers.md"
 fi
