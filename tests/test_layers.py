@@ -34,7 +34,18 @@ FLOORS = [
     {"training", "live", "demo.runs"},
     {"train", "train_images", "demo.page"},
     {"demo.server"},
-    {"cli"},
+    {"cli.app", "cli.tables"},
+    {"cli.options", "cli.outputs", "cli.batch"},
+    {
+        "cli.denoising",
+        "cli.generation",
+        "cli.editing",
+        "cli.listening",
+        "cli.page",
+        "cli.training",
+        "cli.data",
+        "cli.models",
+    },
     {"__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

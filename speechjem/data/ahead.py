@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,16 +39,26 @@ def drawn_ahead(batches: Any, numbers: Sequence[int], workers: int, pin_memory: 
     Raises:
         SpeechjemError: what `draw` raises.
     """
-    loader = DataLoader(
-        _Numbered(batches),
-        batch_size=None,
-        sampler=numbers,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        multiprocessing_context="fork",
-        generator=torch.Generator(),  # else the loader would draw from torch's own
-    )
-    for batch in loader:
-        if isinstance(batch, SpeechjemError):
-            raise batch
-        yield batch
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than cores
+        drawn = iter(DataLoader(
+            _Numbered(batches),
+            batch_size=None,
+            sampler=numbers,
+            num_workers=workers,
+            pin_memory=pin_memory,
+            multiprocessing_context="fork",
+            generator=torch.Generator(),  # else the loader would draw from torch's own
+        ))  # fmt: skip
+    try:
+        for batch in drawn:
+            if isinstance(batch, SpeechjemError):
+                raise batch
+            yield batch
+    except (RuntimeError, ConnectionError, EOFError) as error:  # torch has many ways to say that one is gone
+        if isinstance(error, RuntimeError) and "exited unexpectedly" not in str(error):
+            raise
+        raise SpeechjemError(
+            "A process that draws batches was killed, perhaps for lack of memory; pass fewer --workers. "
+            "The same command goes on from the last checkpoint."
+        ) from error

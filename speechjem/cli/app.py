@@ -1,0 +1,97 @@
+"""The app, its entry point, and how it speaks: results on stdout, sentences on stderr."""
+
+from __future__ import annotations
+
+import io
+import logging
+import signal
+import sys
+from typing import Annotated, NoReturn, TextIO
+
+import typer
+
+from .. import __version__
+from ..errors import SpeechjemError, UsageError
+
+app = typer.Typer(
+    help="Speech enhancement and synthesis with one network: a phoneme classifier read as an energy model.",
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+log = logging.getLogger("speechjem")
+INTERRUPTED = 130  # exit code
+
+
+def main() -> NoReturn:
+    """Entry point: errors become a sentence on stderr and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as tidily as Ctrl-C does
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files may be any bytes
+    handler = _Stderr()
+    handler.setFormatter(_OneLine("speechjem: %(message)s"))
+    log.handlers = [handler]
+    log.setLevel(logging.WARNING)
+    try:
+        try:
+            app(standalone_mode=True)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except UsageError as error:
+        complain(error)
+        sys.exit(2)
+    except SpeechjemError as error:
+        complain(error)
+        sys.exit(1)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            complain(
+                "Interrupted; what was finished is complete. A training goes on with the same command, "
+                "denoising with --skip-done."
+            )
+        raise
+    except OSError as error:
+        name = error.filename or "The output"
+        complain(f"{name} cannot be written ({error.strerror}); free space, or choose another place.")
+        sys.stdout = None  # else Python tries once more at exit, and complains
+        sys.exit(1)
+    sys.exit(0)
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at the time: a progress bar takes its place, to stay below."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+
+class _OneLine(logging.Formatter):
+    """Names come from others: what a terminal would obey is spelt out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def complain(message: object) -> None:
+    """Say on stderr what is wrong."""
+    log.error("%s", message)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"speechjem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass

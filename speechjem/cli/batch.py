@@ -1,0 +1,53 @@
+"""Work on many files: who is told of what, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from .app import complain, log
+
+if TYPE_CHECKING:
+    from ..cluster import Outcome
+    from ..progress import Bar
+
+
+def threads() -> int:
+    """How many files at once, unless the user says."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def progress_bar(verb: str, total: int) -> Bar:
+    """A progress bar, unless every file is told of, or nothing."""
+    from ..progress import Bar
+
+    return Bar(verb, total, shown=log.level == logging.WARNING)
+
+
+def each(outcomes: Iterator[Outcome], bar: Bar, report: Callable[[Outcome], None] | None = None) -> None:
+    """Report what becomes of every job; name the ones that fail, and exit with 1 if there are any."""
+    failures = done = 0
+    try:
+        with bar:
+            for outcome in outcomes:
+                bar.done(outcome.job[0])
+                if outcome.error is not None:
+                    complain(outcome.error)
+                    failures += 1
+                else:
+                    log.info("%s: done in %.1f s", outcome.job[0], outcome.elapsed)
+                    done += 1
+                if report:
+                    report(outcome)
+    except KeyboardInterrupt:
+        complain(f"{done} of {bar.total} files are done.")
+        raise
+    if failures:
+        if bar.total > 1:
+            complain(f"{failures} of {bar.total} files failed; the others are done.")
+        raise typer.Exit(1)

@@ -1,0 +1,156 @@
+"""Commands that denoise."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError, UsageError
+from .batch import each, progress_bar, threads
+from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, StepSize, Verbose
+from .outputs import planned, undone, writable
+
+if TYPE_CHECKING:
+    from ..cluster import Outcome
+    from ..denoising import Denoiser
+
+
+def denoise(
+    inputs: Annotated[
+        list[Path] | None, typer.Argument(help="Audio files, or folders of them; - is standard input.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Output file, or folder (the tree of an input folder is mirrored); - is standard output.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="descent (trained steps) or prior (SGLD); the model's better one by default."),
+    ] = None,
+    steps: Steps = None,
+    step_size: StepSize = None,
+    noise: Noise = None,
+    strength: Annotated[
+        float, typer.Option(help="0 leaves the input untouched, 1 is the full effect.")
+    ] = 1.0,
+    seed: Seed = 0,
+    model: Model = None,
+    device: Device = "auto",
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Pipes carry 16-bit little-endian samples of one channel, without header."
+        ),
+    ] = False,
+    rate: Annotated[int | None, typer.Option(min=1, help="Sample rate of a raw pipe in Hz.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("-j", "--jobs", min=1, help="Files at once; as many as torch has threads by default."),
+    ] = None,
+    scheduler: Scheduler = "local",
+    live: Annotated[
+        bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C.")
+    ] = False,
+    skip_done: Annotated[
+        bool, typer.Option("--skip-done", help="Leave out inputs whose outputs exist: go on with a corpus.")
+    ] = False,
+    force: Force = False,
+    as_json: Json = False,
+    verbose: Verbose = None,
+) -> None:
+    """Remove noise from recordings: follow the energy for a few steps from the noisy input.
+
+    Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
+    """
+    from .. import audio, cluster, pipes
+    from ..denoising import Denoiser, FileDenoiser
+
+    if bool(inputs) == live:
+        raise UsageError("Give audio files or folders, or --live for the microphone.")
+    inputs = inputs or []
+    if raw != (rate is not None):
+        raise UsageError("--raw and --rate go together: raw samples do not say what their rate is.")
+    if raw and inputs != [pipes.PIPE]:
+        raise UsageError("--raw is for standard input; give - as the only input.")
+    if skip_done and force:
+        raise UsageError(
+            "--skip-done keeps outputs that exist and --force overwrites them; give one of them."
+        )
+    is_local = scheduler == cluster.LOCAL
+    if not is_local and (live or jobs is not None or pipes.PIPE in (*inputs, out)):
+        raise UsageError(
+            "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
+        )
+    tasks = [] if live else planned(audio.find(inputs), inputs, out)
+    if as_json and (live or pipes.PIPE in (target for _, target in tasks)):
+        raise UsageError("--json reports on stdout; name files to write.")
+    settings: dict[str, Any] = {
+        "model": str(Path(model).absolute()) if model and Path(model).exists() else model,
+        "mode": mode, "steps": steps, "step_size": step_size, "noise": noise,
+        "strength": strength, "seed": seed, "device": device,
+    }  # fmt: skip
+    if live:
+        _live(Denoiser(**settings))
+        return
+
+    if skip_done:
+        tasks = undone(tasks)
+    ready, refused = writable(tasks, force)
+    bar = progress_bar("denoising", len(tasks))
+    work = FileDenoiser(
+        tuple(settings.items()),
+        force=force or not is_local,  # what a lost worker had is done again, over what it may have written
+        raw_rate=rate,
+        progress=bar.at if is_local else None,
+    )
+    outcomes = cluster.run(work, ready, jobs or threads(), scheduler)
+    each(itertools.chain(refused, outcomes), bar, _denoised if as_json else None)
+
+
+def _denoised(outcome: Outcome) -> None:
+    source, target = outcome.job
+    facts: dict[str, Any] = {"file": str(source), "output": str(target)}
+    if outcome.error:
+        facts["error"] = str(outcome.error)
+    else:
+        facts |= {"seconds": outcome.value, "elapsed": round(outcome.elapsed, 3), "worker": outcome.worker}
+    print(json.dumps(facts), flush=True)
+
+
+def _live(denoiser: Denoiser) -> None:
+    from .. import live
+    from ..streaming import StreamDenoiser
+
+    enhancer = StreamDenoiser(live.RATE, 1, denoiser)
+    device = live.open_device()
+    print(
+        f"Denoising the microphone, {1000 * enhancer.latency:.0f} ms late; end with Ctrl-C.", file=sys.stderr
+    )
+    live.run(device, enhancer)
+
+
+def export(
+    out: Annotated[Path, typer.Option("-o", "--out", help="ONNX file to write.")] = Path("speechjem.onnx"),
+    steps: Steps = None,
+    model: Model = None,
+    force: Force = False,
+) -> None:
+    """Write the denoiser as one ONNX graph, which runs without torch.
+
+    Its input and output are float32 waveforms at 16 kHz, shape (channels, samples).
+    """
+    from ..export import to_onnx
+
+    if out.exists() and not force:
+        raise InputError(f"{out} exists; pass --force to overwrite it.")
+    to_onnx(out, model, steps)
+    print(out)

@@ -1,0 +1,132 @@
+"""Commands that say what is in a recording, and how good it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from .batch import each, progress_bar
+from .options import Device, Force, Json, Model, Scheduler, Verbose
+from .outputs import check_picture
+from .tables import print_scores, print_table
+
+if TYPE_CHECKING:
+    from ..classification import Segment
+    from ..cluster import Job, Outcome
+    from ..metrics import Score
+
+
+def classify(
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    ctm: Annotated[
+        bool, typer.Option("--ctm", help="Kaldi CTM on stdout: utterance 1 start duration PHONE.")
+    ] = False,
+    as_json: Json = False,
+    model: Model = None,
+    device: Device = "auto",
+    verbose: Verbose = None,
+) -> None:
+    """Say which phones a recording has, and when."""
+    from .. import audio, cluster
+    from ..classification import Classifier
+
+    if ctm and as_json:
+        raise UsageError("Give either --ctm or --json.")
+    classifier = Classifier(model, device=device)
+
+    def work(source: Path, _: Path) -> list[Segment]:
+        recording = audio.read(source)
+        return classifier(recording.samples, recording.sample_rate)
+
+    def report(outcome: Outcome) -> None:
+        if outcome.error:
+            return
+        name, segments = outcome.job[1].with_suffix("").as_posix(), outcome.value
+        if ctm:
+            print("".join(f"{name} 1 {s.start:.3f} {s.duration:.3f} {s.phone}\n" for s in segments), end="")
+        elif as_json:
+            print(json.dumps({"utterance": name, "phones": [vars(s) for s in segments]}))
+        else:
+            print_table(name, ("start (s)", "duration (s)", "phone", "probability"), (
+                (f"{s.start:.2f}", f"{s.duration:.2f}", s.phone, f"{s.probability:.2f}") for s in segments
+            ))  # fmt: skip
+
+    sources = [(source.path, source.relative) for source in audio.find(inputs)]
+    each(cluster.run(work, sources), progress_bar("classifying", len(sources)), report)
+
+
+def phones(as_json: Json = False) -> None:
+    """List the phones: ARPAbet name, IPA symbol, a word."""
+    from ..phones import TABLE
+
+    if as_json:
+        for phone in TABLE:
+            print(json.dumps(phone._asdict()))
+        return
+    print_table("phones", ("name", "IPA", "as in"), TABLE)
+
+
+def score(
+    reference: Annotated[Path, typer.Argument(help="Clean recording, or a folder of them.")],
+    degraded: Annotated[
+        Path, typer.Argument(help="Recording to judge, or a folder; files are matched by name.")
+    ],
+    scheduler: Scheduler = "local",
+    as_json: Json = False,
+    verbose: Verbose = None,
+) -> None:
+    """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB)."""
+    from .. import cluster, metrics
+
+    rows: dict[Job, dict[str, Score]] = {}
+
+    def report(outcome: Outcome) -> None:
+        if outcome.error:
+            return
+        scores = rows[outcome.job] = outcome.value
+        if as_json:
+            values = {name: s.value for name, s in scores.items()}
+            reasons = {name: s.reason for name, s in scores.items() if s.reason}
+            print(json.dumps({"file": str(outcome.job[1]), **values, "reasons": reasons}), flush=True)
+
+    pairs = metrics.pairs(reference, degraded)
+    try:
+        outcomes = cluster.run(metrics.score_files, pairs, scheduler=scheduler)
+        each(outcomes, progress_bar("scoring", len(pairs)), report)
+    finally:
+        if rows and not as_json:
+            print_scores({str(pair[1]): rows[pair] for pair in pairs if pair in rows})
+
+
+def plot_recording(
+    source: Annotated[Path, typer.Argument(help="Audio file.")],
+    denoised: Annotated[
+        Path | None, typer.Argument(help="What came out of it; denoised now, and not kept, by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Picture to write; in-plot.png by default.")
+    ] = None,
+    model: Model = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Draw a recording before and after denoising: waveform, log-mel, gain, phones, energy."""
+    from .. import audio, plot
+    from ..classification import Classifier
+    from ..denoising import Denoiser
+
+    target = out or source.with_name(f"{source.stem}-plot.png")
+    check_picture(target, force)
+    classifier = Classifier(model, device=device)
+    before = audio.read(source)
+    if denoised:
+        after = audio.read(denoised)
+    else:
+        samples = Denoiser(classifier.model, device=device)(before.samples, before.sample_rate)
+        after = replace(before, samples=samples)
+    print(plot.overview(before, after, classifier, target))

@@ -1,0 +1,55 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from .app import log
+
+WHICH = "Model folder, or org/name[@revision] on the Hugging Face hub; the shipped model by default."
+Model = Annotated[str | None, typer.Option(help=WHICH)]
+ModelName = Annotated[str | None, typer.Argument(help=WHICH)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes that draw batches ahead, for a GPU; changes no result.")
+]
+Steps = Annotated[int | None, typer.Option(help="Number of steps; the model's by default.")]
+StepSize = Annotated[
+    float | None,
+    typer.Option(help="SGLD step size; in denoising by descent, a factor on the trained sizes."),
+]
+Noise = Annotated[float | None, typer.Option(help="Noise added at each step.")]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
+AllowPipes = Annotated[
+    bool, typer.Option("--allow-pipes", help="Take commands in wav.scp; only from those whom you trust.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        help="Dask scheduler whose workers do the work: tcp://host:8786, or its .json file; "
+        "local for this machine."
+    ),
+]
+
+
+def _set_verbosity(verbose: bool | None) -> None:
+    if verbose is not None:
+        log.setLevel(logging.INFO if verbose else logging.ERROR)
+
+
+Verbose = Annotated[
+    bool | None,
+    typer.Option(
+        "-v/-q",
+        "--verbose/--quiet",
+        callback=_set_verbosity,
+        expose_value=False,
+        show_default=False,
+        help="Tell of every file when it is done, or of nothing but errors: no progress bar, no notes.",
+    ),
+]
