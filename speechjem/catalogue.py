@@ -18,6 +18,8 @@ from . import checkpoint, hub
 from .classification import Classifier
 from .denoising import Denoiser
 from .errors import ModelError
+from .image_model import ImageModel
+from .model import SpeechModel
 
 CARD = "README.md"
 LISTED = ("parameters", "classes", "bytes", "licence", "folder")  # of what `describe` tells
@@ -41,25 +43,34 @@ def find(folders: Iterable[Path] = ()) -> Iterator[tuple[str, Path]]:
 
 
 def describe(name: Path | str | None = None) -> dict[str, Any]:
-    """Facts about a model for a reader: where, how big, its checksum, licence and card, and its settings.
+    """Facts about a model, of speech or of images, for a reader.
+
+    Returns:
+        Where it is, how big, its checksum, licence and card, and its settings.
 
     Raises:
         ModelError: as `checkpoint.load`.
     """
     folder = checkpoint.locate(name)
-    model = checkpoint.load(folder)
+    model = checkpoint.load_any(folder)
     sha256, _ = checkpoint.check_sha256(folder)
     licence, card = read_card(folder)
+    settings = dataclasses.asdict(model.config)
+    if isinstance(model, SpeechModel):
+        classes = len(model.config.phones)
+        settings = {"context_seconds": model.config.network.context * model.fbank.frame_seconds} | settings
+    else:
+        classes = len(model.config.classes)
+        settings["names"] = settings.pop("classes")
     return {
         "folder": str(folder),
         "card": card,
         "licence": licence,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "classes": len(model.config.phones),
+        "classes": classes,
         "bytes": (folder / hub.WEIGHTS).stat().st_size,
         "sha256": sha256,
-        "context_seconds": model.config.network.context * model.fbank.frame_seconds,
-        **dataclasses.asdict(model.config),
+        **settings,
     }
 
 
@@ -87,9 +98,9 @@ def read_card(folder: Path) -> tuple[str | None, str | None]:
 
 
 def verify(name: Path | str | None = None) -> dict[str, str]:
-    """Load a model, compare its checksum, and run it once on a second of noise.
+    """Load a model, compare its checksum, and run it once on noise.
 
-    Loading refuses settings beyond `model.LIMITS`, and weights that are missing, foreign or not finite.
+    Loading refuses settings beyond their limits, and weights that are missing, foreign or not finite.
 
     Returns:
         What was found good, by what was looked at.
@@ -98,20 +109,35 @@ def verify(name: Path | str | None = None) -> dict[str, str]:
         ModelError: at the first thing that is not.
     """
     folder = checkpoint.locate(name)
-    model = checkpoint.load(folder)
+    model = checkpoint.load_any(folder)
     count = sum(parameter.numel() for parameter in model.parameters())
     sha256, by = checkpoint.check_sha256(folder)
-    rate = model.config.fbank.sample_rate
-    noise = 0.05 * torch.randn(rate, generator=torch.Generator().manual_seed(0))
     start = time.perf_counter()
-    denoised = Denoiser(model, device="cpu", precision="float32")(noise, rate)
-    posteriors = Classifier(model, device="cpu").posteriors(noise.numpy(), rate)
+    done, is_sound = _run(model) if isinstance(model, SpeechModel) else _run_images(model)
     seconds = time.perf_counter() - start
-    if not denoised.isfinite().all() or not abs(posteriors.sum(1) - 1).max() < 1e-3:
+    if not is_sound:
         raise ModelError(f"The model in {folder} does not give finite numbers for noise; get it again.")
+    classes = len(model.config.phones if isinstance(model, SpeechModel) else model.config.classes)
     return {
-        "settings": f"{len(model.config.phones)} classes, all within limits",
+        "settings": f"{classes} classes, all within limits",
         "weights": f"{count} parameters, all finite",
         "sha256": f"{sha256}, as {by} states" if by else f"{sha256}; nobody states what it should be",
-        "run": f"denoised and classified a second of noise in {seconds:.2f} s",
+        "run": f"{done} in {seconds:.2f} s",
     }
+
+
+def _run(model: SpeechModel) -> tuple[str, bool]:
+    """What was done with a model of speech, and whether all that came out is finite."""
+    rate = model.config.fbank.sample_rate
+    noise = 0.05 * torch.randn(rate, generator=torch.Generator().manual_seed(0))
+    denoised = Denoiser(model, device="cpu", precision="float32")(noise, rate)
+    posteriors = Classifier(model, device="cpu").posteriors(noise.numpy(), rate)
+    is_sound = bool(denoised.isfinite().all()) and bool(abs(posteriors.sum(1) - 1).max() < 1e-3)
+    return "denoised and classified a second of noise", is_sound
+
+
+def _run_images(model: ImageModel) -> tuple[str, bool]:
+    """As `_run`, with a model of images."""
+    noise = 2 * torch.rand(4, *model.config.shape, generator=torch.Generator().manual_seed(0)) - 1
+    outputs = (model.logits(noise), model.jem.gradient(noise))
+    return "classified four images of noise", all(bool(output.isfinite().all()) for output in outputs)

@@ -22,6 +22,7 @@ from .model import ModelConfig, SpeechModel
 
 FORMAT = "speechjem-model-1"
 IMAGE_FORMAT = "speechjem-image-model-1"
+BESIDE = ("format", "sha256")  # what config.json has beside the settings
 DEFAULT = "daylight"
 T = TypeVar("T")
 M = TypeVar("M", SpeechModel, ImageModel)
@@ -95,6 +96,11 @@ def load_images(folder: Path | str, device: str = "cpu") -> ImageModel:
     return _load(partial(ImageModel, config), folder, device)
 
 
+def load_any(folder: Path) -> SpeechModel | ImageModel:
+    """Load a folder that has a model of speech or of images; raises ModelError as `load` does."""
+    return load_images(folder) if _read_json(folder)["format"] == IMAGE_FORMAT else load(folder)
+
+
 def _load(build: typing.Callable[[], M], folder: Path, device: str) -> M:
     """Build a model, once its sizes are known to be those of its weights, and load them."""
     try:
@@ -115,15 +121,14 @@ def read_config(folder: Path) -> ModelConfig:
 
 def _read_config(folder: Path, kind: type[T], name: str) -> T:
     content = _read_json(folder, name)
-    content.pop("sha256", None)
     try:
-        return from_dict(kind, content)
+        return from_dict(kind, {key: value for key, value in content.items() if key not in BESIDE})
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{folder / 'config.json'}: {error}; get the model again.") from error
 
 
-def _read_json(folder: Path, name: str = FORMAT) -> dict[str, Any]:
-    """All of config.json but its format, which is the one of this name."""
+def _read_json(folder: Path, *formats: str) -> dict[str, Any]:
+    """All of config.json, which is of one of these formats; of any of ours, if none is given."""
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} is not a model folder: it has no config.json. Check the path.")
@@ -131,10 +136,11 @@ def _read_json(folder: Path, name: str = FORMAT) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); get the model again.") from error
-    if not isinstance(content, dict) or content.pop("format", None) != name:
-        command = "train" if name == FORMAT else "train-images"
+    if not isinstance(content, dict) or content.get("format") not in (formats or (FORMAT, IMAGE_FORMAT)):
+        command = "train-images" if formats == (IMAGE_FORMAT,) else "train"
         raise ModelError(
-            f"{path} does not describe a {name}; choose a folder that 'speechjem {command}' wrote."
+            f"{path} does not describe a {' or '.join(formats) or 'model'}; "
+            f"choose a folder that 'speechjem {command}' wrote."
         )
     return content
 

@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 from speechjem import catalogue, checkpoint, cli
 from speechjem.descent import DescentConfig
 from speechjem.errors import ModelError
+from speechjem.image_model import ImageModel, ImageModelConfig
 from speechjem.model import ModelConfig, SpeechModel
 from speechjem.networks import NetworkConfig
+from speechjem.wide_resnet import WideResNetConfig
 
 CONFIG = ModelConfig(
     network=NetworkConfig(channels=8, hidden=8, dilations=(1, 2)), descent=DescentConfig(steps=1)
@@ -69,6 +71,26 @@ def test_facts_about_a_folder_are_true(folder):
 def test_a_card_gives_licence_and_first_paragraph(tmp_path, text, licence, card):
     (tmp_path / "README.md").write_text(text)
     assert catalogue.read_card(tmp_path) == (licence, card)
+
+
+def test_models_of_images_are_known_too(tmp_path, run):
+    model = ImageModel(ImageModelConfig(("cat", "dog"), network=WideResNetConfig(10, 1)))
+    checkpoint.save(model, tmp_path / "pets")
+    rows = [json.loads(line) for line in run("list", tmp_path, "--json")[1].splitlines()]
+    (row,) = (row for row in rows if row["folder"] == str(tmp_path / "pets"))
+    count = sum(p.numel() for p in model.parameters())
+    assert (row["classes"], row["parameters"]) == (2, count)
+    facts = json.loads(run("info", tmp_path / "pets", "--json")[1])
+    assert (facts["names"], facts["size"], facts["network"]["depth"]) == (["cat", "dog"], 32, 10)
+    assert "four images" in run("verify", tmp_path / "pets")[1]
+    weights = load_file(tmp_path / "pets/model.safetensors")
+    weights["jem.network.output.weight"].fill_(3e38)  # finite, unlike what comes out
+    save_file(weights, tmp_path / "pets/model.safetensors")
+    (tmp_path / "pets/config.json").write_text(
+        json.dumps(json.loads((tmp_path / "pets/config.json").read_text()) | {"sha256": None})
+    )
+    code, _, err = run("verify", tmp_path / "pets")
+    assert (code, "not give finite numbers" in err) == (1, True)
 
 
 def test_the_shipped_model_is_licensed_and_sound(run):
