@@ -6,7 +6,7 @@ import io
 import logging
 import signal
 import sys
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -61,7 +61,7 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # takes none before Python 3.11
     """Writes to what stderr is at the time: a progress bar takes its place, to stay below."""
 
     def emit(self, record: logging.LogRecord) -> None:
