@@ -724,7 +724,7 @@ def test_a_missing_configuration_is_refused(tmp_path):
     "path", sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml")), ids=lambda path: path.stem
 )
 def test_the_configurations_of_the_recipes_can_be_read(path):
-    of_images = path.parents[1].name in ("cifar10", "cifar100", "fashion_mnist")
+    of_images = path.parents[1].name in ("cifar10", "cifar100", "fashion_mnist") or path.stem == "images"
     read = settings.read_image_config if of_images else settings.read_config
     assert read(path).updates > 0
 

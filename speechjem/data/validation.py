@@ -135,13 +135,11 @@ def fix(directory: Path) -> list[str]:
 
 
 def _read(directory: Path) -> dict[str, list[Line]]:
-    present = [name for name in TABLES if name in NEEDED or (directory / name).exists()]
+    paths = [directory / name for name in TABLES]
     return {
-        name: [
-            Line(directory / name, number, fields[0], fields[1:])
-            for number, fields in lines(directory / name)
-        ]
-        for name in present
+        path.name: [Line(path, number, fields[0], fields[1:]) for number, fields in lines(path)]
+        for path in paths
+        if path.name in NEEDED or path.exists()
     }
 
 
