@@ -24,7 +24,8 @@ if [ -z "$data" ]; then
 fi
 if runs 1; then
     echo "Stage 1: training"
-    $train_cmd "$exp/log/train.log" speechjem train-images "$conf" --data "$data" -o "$exp" --device "$device"
+    $train_cmd "$exp/log/train.log" speechjem train-images "$conf" --data "$data" -o "$exp" --device "$device" \
+        --workers "$workers"
 fi
 if runs 2; then
     echo "Stage 2: generating"
