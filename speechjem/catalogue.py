@@ -57,17 +57,15 @@ def describe(name: Path | str | None = None) -> dict[str, Any]:
     licence, card = read_card(folder)
     settings = dataclasses.asdict(model.config)
     if isinstance(model, SpeechModel):
-        classes = len(model.config.phones)
         settings = {"context_seconds": model.config.network.context * model.fbank.frame_seconds} | settings
     else:
-        classes = len(model.config.classes)
         settings["names"] = settings.pop("classes")
     return {
         "folder": str(folder),
         "card": card,
         "licence": licence,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "classes": classes,
+        "classes": len(_classes(model)),
         "bytes": (folder / hub.WEIGHTS).stat().st_size,
         "sha256": sha256,
         **settings,
@@ -117,13 +115,16 @@ def verify(name: Path | str | None = None) -> dict[str, str]:
     seconds = time.perf_counter() - start
     if not is_sound:
         raise ModelError(f"The model in {folder} does not give finite numbers for noise; get it again.")
-    classes = len(model.config.phones if isinstance(model, SpeechModel) else model.config.classes)
     return {
-        "settings": f"{classes} classes, all within limits",
+        "settings": f"{len(_classes(model))} classes, all within limits",
         "weights": f"{count} parameters, all finite",
         "sha256": f"{sha256}, as {by} states" if by else f"{sha256}; nobody states what it should be",
         "run": f"{done} in {seconds:.2f} s",
     }
+
+
+def _classes(model: SpeechModel | ImageModel) -> tuple[str, ...]:
+    return model.config.phones if isinstance(model, SpeechModel) else model.config.classes
 
 
 def _run(model: SpeechModel) -> tuple[str, bool]:
