@@ -37,7 +37,7 @@ def drawn_ahead(batches: Any, numbers: Sequence[int], workers: int, pin_memory: 
         pin_memory: lay the batches where a GPU copies them from by itself.
 
     Raises:
-        SpeechjemError: what `draw` raises.
+        SpeechjemError: what `draw` raises; or if a worker was killed.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than cores
