@@ -83,6 +83,25 @@ def test_the_small_corpus_goes_the_same_way(corpus, tmp_path):
     assert len(read_ctm(tmp_path / "data/train/ali.ctm")) >= 2
 
 
+def test_the_last_stage_puts_the_model_beside_its_card(tmp_path):
+    model, shipped = tmp_path / "exp/noon/model", tmp_path / "models/noon"
+    for path in (
+        model / "config.json",
+        tmp_path / "exp/noon/vowels.png",
+        shipped / "config.json",
+        shipped / "README.md",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(path))
+    finished = run(
+        RECIPES / "mini_librispeech" / "run.sh",
+        "--dir", tmp_path, "--models", tmp_path / "models", "--stage", 7,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert {path.name for path in shipped.iterdir()} == {"config.json", "vowels.png", "README.md"}
+    assert (shipped / "config.json").read_text() == str(model / "config.json")
+
+
 def test_what_is_missing_is_said_first(corpus, tmp_path):
     for words, said in (
         (("--corpus", tmp_path / "nowhere"), "is no folder"),

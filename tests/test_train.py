@@ -430,6 +430,30 @@ def write_corpus(folder: Path, corpus) -> Path:
     return folder
 
 
+def test_the_command_starts_from_a_model(toy_corpus, tmp_path):
+    data = write_corpus(tmp_path, toy_corpus)
+    for name, updates, rate in (("first", 3, 1e-2), ("second", 1, 1e-12)):
+        content = {
+            "model": {"network": {"channels": 16, "hidden": 16, "dilations": [1, 2]}},
+            "energy": {"frames": 16, "chunks": 4, "chains": 3, "slots": 4, "langevin": {"steps": 1}},
+            "updates": updates,
+            "batch": 2,
+            "learning_rate": rate,
+            "warmup": 1,
+            "ema": 0.0,
+            "seconds": 0.4,
+        }
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    words = [sys.executable, "-m", "speechjem", "train", "--labelled", data, "--device", "cpu"]
+    subprocess.run([*words, tmp_path / "first.yaml", "-o", tmp_path / "first"], check=True)
+    start = tmp_path / "first" / "model"
+    words += ["--start", start]
+    subprocess.run([*words, tmp_path / "second.yaml", "-o", tmp_path / "second"], check=True)
+    first, second = (checkpoint.load(tmp_path / name / "model") for name in ("first", "second"))
+    for name, weight in first.named_parameters():
+        torch.testing.assert_close(second.get_parameter(name), weight)
+
+
 def test_a_process_with_workers_interrupted_by_ctrl_c_goes_on_bit_for_bit(toy_corpus, tmp_path):
     content = {
         "model": {"network": {"channels": 16, "hidden": 16, "dilations": [1, 2]}, "descent": {"steps": 2}},

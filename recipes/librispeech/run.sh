@@ -48,6 +48,7 @@ cd "$(dirname "$0")"
 resource=12
 dev=dev-clean
 train=train_$hours
-exp=$dir/exp/$(basename "$conf" .yaml)_$hours
+confs=("$conf")
+suffix=_$hours
 shards=true
 . "$steps/librispeech.sh"

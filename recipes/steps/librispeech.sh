@@ -5,9 +5,9 @@
 #   dev       what of it to measure on; empty if that is some speakers of the others
 #   held_out  these speakers, where dev is empty
 #   shards    whether to train on shards, for what does not fit into memory
-#   conf      configuration of the training
+#   confs     configurations of the trainings, an array; each goes on from the weights of the one before
+#   suffix    of the trainings' folders
 #   train     name of the data directory to train on
-#   exp       folder of the training
 #   device    to train on
 #   workers   processes that draw batches
 
@@ -23,6 +23,9 @@ sets="$train${dev:+ $dev}"
 measured=$data/${sets##* } # the last of them
 labelled=$data/$train
 [ "$shards" = false ] || labelled="$data/shards_$train/*.tar"
+
+folder_of() { echo "$dir/exp/$(basename "$1" .yaml)$suffix"; } # of a training, by its configuration
+exp=$(folder_of "${confs[-1]}")
 
 prepare() { # NAME PART ...
     local part sources=()
@@ -64,10 +67,15 @@ if runs 3; then
         echo "Stage 3: writing shards"
         $train_cmd "$exp/log/shard.log" speechjem data shard "$data/$train" "$data/shards_$train" --jobs "$nj"
     fi
-    echo "Stage 3: training"
-    ${nodes_cmd:-$train_cmd} "$exp/log/train.log" ${torchrun:-} speechjem train "$conf" --labelled "$labelled" \
-        -o "$exp" --device "$device" --workers "$workers" \
-        ${dev:+--held-out "$data/$dev"} ${unlabelled:+--unlabelled "$unlabelled"} ${noise:+--noise "$noise"}
+    start=
+    for conf in "${confs[@]}"; do
+        out=$(folder_of "$conf")
+        echo "Stage 3: training $conf"
+        ${nodes_cmd:-$train_cmd} "$out/log/train.log" ${torchrun:-} speechjem train "$conf" --labelled "$labelled" \
+            -o "$out" --device "$device" --workers "$workers" ${start:+--start "$start"} \
+            ${dev:+--held-out "$data/$dev"} ${unlabelled:+--unlabelled "$unlabelled"} ${noise:+--noise "$noise"}
+        start=$out/model
+    done
 fi
 if [ -n "$dev" ] && [ "$stop_stage" -ge 4 ]; then
     held_out=$(cut -d' ' -f2 "$data/$dev/utt2spk" | sort -u)
@@ -87,6 +95,7 @@ if runs 5; then
 fi
 if runs 6; then
     echo "Stage 6: vowels"
-    $train_cmd "$exp/log/vowels.log" python "$recipes/generate/local/vowels.py" "$exp/model" --chart "$exp/vowels.png"
+    $train_cmd "$exp/log/vowels.log" python "$recipes/generate/local/vowels.py" "$exp/model" \
+        --labelled "$measured" --chart "$exp/vowels.png"
     tail -n +2 "$exp/log/vowels.log" | tee "$exp/vowels.md"
 fi

@@ -20,6 +20,7 @@ def train_model(
     unlabelled: Annotated[str | None, typer.Option(help="Folder of more clean speech, or shards.")] = None,
     noise: Annotated[str | None, typer.Option(help="Folder of noise.")] = None,
     held_out: Annotated[str | None, typer.Option(help="Kaldi data directory to measure on.")] = None,
+    start: Annotated[str | None, typer.Option(help="Model to start from, instead of random weights.")] = None,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="Folder of the training; exp/NAME of the configuration by default."),
@@ -30,6 +31,8 @@ def train_model(
     verbose: Verbose = None,
 ) -> None:
     """Train a model, or go on with a training that was interrupted (same command)."""
+    from dataclasses import replace
+
     from .. import distributed
     from ..settings import read_config, with_data
     from ..train import train
@@ -38,6 +41,7 @@ def train_model(
     settings = with_data(
         read_config(config), labelled=labelled, unlabelled=unlabelled, noise=noise, held_out=held_out
     )
+    settings = replace(settings, start=start or settings.start)
     train(
         settings,
         folder,
