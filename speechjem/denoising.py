@@ -35,8 +35,8 @@ from .observation import Observation
 from .rumble import RumbleFilter
 
 CHUNK = 1 << 18  # samples of an array that are resampled at once
-# Steps reach further and further; what comes from 2 s away changes the output by about -90 dB.
-FADED = 200  # frames
+# Steps reach further and further; what comes from 3 s away changes the output by less than -95 dB.
+FADED = 300  # frames
 Samples = TypeVar("Samples", np.ndarray, Tensor)
 
 
