@@ -629,7 +629,14 @@ def test_train_names_what_is_wrong_with_its_configuration(run, tmp_path):
 def test_an_interrupt_is_said_and_leaves_nothing_half_written(tmp_path):
     write(tmp_path / "long.wav", np.tile(speech_like(10.0, 48000), (30, 1)), 48000)
     command = [sys.executable, "-m", "speechjem", "denoise", "long.wav", "-o", "out.wav"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Background jobs of a shell inherit it as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not any(path.name != "long.wav" for path in tmp_path.iterdir()):  # the output, under another name
         assert time.monotonic() < deadline
