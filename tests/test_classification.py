@@ -90,7 +90,7 @@ def test_frames_are_the_log_mel_of_the_recording_and_its_energies(sample, classi
         frames.log_mel[loud], np.log(mel @ np.abs(spectrum) ** 2 + 1e-9).T[loud], atol=0.05
     )
     energy = -torch.from_numpy(frames.logits).logsumexp(1)
-    np.testing.assert_allclose(frames.energy, energy, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(frames.energy, energy, rtol=1e-5, atol=1e-6)
 
 
 def test_posteriors_sum_to_one_and_come_every_10_ms(sample, classifier):
