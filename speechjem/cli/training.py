@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,8 +32,6 @@ def train_model(
     verbose: Verbose = None,
 ) -> None:
     """Train a model, or go on with a training that was interrupted (same command)."""
-    from dataclasses import replace
-
     from .. import distributed
     from ..settings import read_config, with_data
     from ..train import train
