@@ -72,4 +72,4 @@ def test_the_shipped_model_hears_the_words_it_did():
     heard = [segment.phone for segment in classify(clean, rate)]
     spoken = text.pronounce(WORDS)
     errors = jiwer.wer(*(" ".join(p for p in phones if p != "SIL") for phones in (spoken, heard)))
-    assert errors < 0.33  # it was 0.276
+    assert errors < 0.33  # it was 0.316
