@@ -213,7 +213,7 @@ class Trainer(Generic[M]):
             UsageError: if the state belongs to another configuration, or to another number of processes.
         """
         config = state.get("config") if isinstance(state, dict) else None
-        if not isinstance(config, str) or json.loads(config) != json.loads(json.dumps(asdict(self.config))):
+        if not isinstance(config, str) or not self._is_mine(config):
             raise UsageError(
                 "The checkpoint belongs to another configuration; choose another output folder, "
                 "or train with the settings in its config.json."
@@ -233,6 +233,14 @@ class Trainer(Generic[M]):
         self.adaptation.load_state_dict(own["adaptation"])
         if self.noise is not self.generator and "noise" in own:  # which a training on a CPU has not
             self.noise.set_state(own["noise"])
+
+    def _is_mine(self, config: str) -> bool:
+        """Whether settings are these; one that an older version did not know has its default."""
+        try:
+            saved = json.loads(config)
+            return isinstance(saved, dict) and checkpoint.from_dict(type(self.config), saved) == self.config
+        except (ValueError, TypeError):
+            return False
 
 
 def run(

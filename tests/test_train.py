@@ -524,6 +524,25 @@ def test_going_on_with_other_settings_is_refused(toy_corpus, tmp_path, changed):
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
+def test_a_training_of_a_version_with_fewer_settings_goes_on(toy_corpus, tmp_path):
+    corpus = replace(toy_corpus, held_out=[])
+    trainer, _ = run(QUICK, corpus, 11)
+    state = trainer.state_dict()
+    known = json.loads(state["config"])
+    del known["cut"], known["energy"]["longer_every"]
+    torch.save(state | {"config": json.dumps(known)}, tmp_path / "checkpoint.pt")
+    train.train(QUICK, tmp_path, corpus=corpus, progress=False)
+    assert [row["update"] for row in rows(tmp_path)] == [12]
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"surprise": 1}', '{"seed": "one"}'])
+def test_a_checkpoint_with_impossible_settings_is_refused(toy_corpus, tmp_path, config):
+    trainer, _ = run(QUICK, toy_corpus, 1)
+    torch.save(trainer.state_dict() | {"config": config}, tmp_path / "checkpoint.pt")
+    with pytest.raises(UsageError, match="another configuration"):
+        train.train(QUICK, tmp_path, corpus=toy_corpus, progress=False)
+
+
 @pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], torch.zeros(2)])
 def test_a_foreign_checkpoint_is_refused(toy_corpus, tmp_path, content):
     torch.save(content, tmp_path / "checkpoint.pt")
