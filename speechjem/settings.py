@@ -101,16 +101,23 @@ class EnergyConfig(ObjectiveConfig):
         stride: every so many frames of a chunk are examples of the batch.
         chunks: chunks of real frames an update.
         unlabelled: weight, within the objective, of `losses.example` on excerpts without labels.
+        sequences: more chains an update, which say what a real chunk says, from the Gaussians of its phones
+            and with the model's own sampler, as generation does; they are not kept.
     """
 
     frames: int = 32
     stride: int = 4
     chunks: int = 16
     unlabelled: float = 0.0
+    sequences: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.check(self, frames=(1, 10_000), stride=(1, 10_000), chunks=(1, 10_000))
+        limits.check(self, frames=(1, 10_000), stride=(1, 10_000), chunks=(1, 10_000), sequences=(0, 10_000))
+        if self.sequences > self.chunks:
+            raise ValueError(
+                f"setting 'sequences' must be at most 'chunks' ({self.chunks}), not {self.sequences}"
+            )
         if self.stride > self.frames:
             raise ValueError(f"setting 'stride' must be at most 'frames' ({self.frames}), not {self.stride}")
 
@@ -160,6 +167,8 @@ class TrainConfig(LoopConfig):
         start: model folder whose weights to start from, or null for random ones.
         seconds: length of an excerpt.
         classify: weight of the cross-entropy on clean excerpts.
+        mask_frames, mask_bins: longest of two bands of frames and of bins that are hidden from the classifier
+            in each clean excerpt (SpecAugment, Park et al. 2019, arXiv 1904.08779); 0 hides none.
         classify_noisy: weight of the cross-entropy on the frames along the descent.
         denoise: weight of the descent's spectral loss; 0 trains no descent.
         pesq: weight of an approximation of PESQ's distance (needs torch-pesq); 0 leaves it out.
@@ -179,6 +188,8 @@ class TrainConfig(LoopConfig):
     start: str | None = None
     seconds: float = 2.0
     classify: float = 1.0
+    mask_frames: int = 0
+    mask_bins: int = 0
     classify_noisy: float = 0.1
     denoise: float = 1.0
     pesq: float = 0.0
@@ -191,7 +202,7 @@ class TrainConfig(LoopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.check(self, seconds=(0.01, 600))
+        limits.check(self, seconds=(0.01, 600), mask_frames=(0, 10_000), mask_bins=(0, 10_000))
         fbank = self.model.fbank
         if self.seconds * fbank.sample_rate < (self.energy.frames - 1) * fbank.hop:
             raise ValueError(f"{self.seconds} s have fewer frames than a chunk ({self.energy.frames})")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchaudio.functional import mask_along_axis_iid
 
 from . import checkpoint, distributed, evaluate, training
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
@@ -24,7 +25,7 @@ from .data.recording import Recording
 from .device import choose_device
 from .errors import UsageError
 from .fbank import Fbank
-from .langevin import standard_normal
+from .langevin import sample, standard_normal
 from .losses import (
     PesqDistance,
     denoising_score_matching,
@@ -117,7 +118,7 @@ class Trainer(training.Trainer[SpeechModel]):
         with self._exactly():
             clean, noisy = (fbank.stft(waveform) for waveform in waveforms)
             x_clean, x_noisy = fbank.normalise(fbank.log_mel(clean)), self.model.observe(noisy)
-        logits = self.model.jem.logits(x_clean)
+        logits = self.model.jem.logits(self._masked(x_clean))
         losses = {"loss_classify": config.classify * _cross_entropy(logits, labels)}
         metrics = {"accuracy": _accuracy(logits, labels), "max_logit": logits.abs().max()}
         if config.energy.weight > 0:
@@ -140,6 +141,8 @@ class Trainer(training.Trainer[SpeechModel]):
         place = self._chunks((labels != UNLABELLED).all(1), x.shape[1])
         chunks, chunk_labels = x[place], labels[place]
         sampled = self._sample(chunk_labels)
+        if energy.sequences > 0:
+            sampled = torch.cat([sampled, self._said(chunk_labels[: energy.sequences])])
         stride = slice(energy.stride // 2, None, energy.stride)
         logits = self.model.jem.logits(torch.cat([chunks, sampled]))[:, stride]
         real, fake = logits[: len(chunks)].flatten(0, 1), logits[len(chunks) :].flatten(0, 1)
@@ -149,6 +152,34 @@ class Trainer(training.Trainer[SpeechModel]):
             more = self.model.jem.logits(x[self._chunks(unlabelled, x.shape[1])])[:, stride]
             loss = loss + energy.unlabelled * example(more.flatten(0, 1), fake)
         return loss, metrics
+
+    def _said(self, labels: Tensor) -> Tensor:
+        """What generation makes of sequences of phones, shape (sequences, frames, bins).
+
+        Args:
+            labels: shape (sequences, frames), on the CPU.
+        """
+        model, config = self.model, self.model.config
+        with self._exactly():
+            starts = [model.starts.draw(row, 1, self.generator, config.temperature) for row in labels]
+        wanted = labels.to(self.device)
+
+        def gradient(x: Tensor) -> Tensor:
+            return model.jem.gradient(x, wanted, config.guidance)
+
+        return sample(gradient, torch.cat(starts), config.generate, self.noise)
+
+    def _masked(self, x: Tensor) -> Tensor:
+        """Frames with bands of time and of frequency at 0, the mean of speech."""
+        longest = {2: self.config.mask_frames, 3: self.config.mask_bins}
+        if not any(longest.values()):
+            return x
+        seed = torch.randint(1 << 62, (), generator=self.generator).item()
+        with torch.random.fork_rng():  # for torchaudio takes no generator
+            torch.manual_seed(int(seed))
+            for axis, size in 2 * list(longest.items()):
+                x = mask_along_axis_iid(x[:, None], size, 0.0, axis)[:, 0]
+        return x
 
     def _chunks(self, chosen: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """Random short pieces of chosen excerpts: rows, shape (chunks, 1), and frames, (chunks, length)."""

@@ -26,6 +26,7 @@ from speechjem import Denoiser, checkpoint, evaluate, phones, settings, train
 from speechjem.data.dataset import UNLABELLED, Augmentation
 from speechjem.descent import DescentConfig
 from speechjem.errors import DivergenceError, InputError, ModelError, UsageError
+from speechjem.generation import Generator
 from speechjem.langevin import LangevinConfig
 from speechjem.losses import OBJECTIVES
 from speechjem.model import ModelConfig
@@ -164,6 +165,35 @@ def test_excerpts_without_labels_count_when_asked_for(toy_corpus, device):
     energy = QUICK.energy
     examples = (energy.chunks + energy.chains) * energy.frames // energy.stride
     assert losses[1] - losses[0] == pytest.approx(2 * math.log(examples), rel=0.05)
+
+
+def test_what_is_said_counts_as_sampled(toy_corpus, device):
+    """The weights start near zero: L_x|y is the logarithm of the number of examples."""
+    config = with_energy(QUICK, sequences=2)
+    losses = [Trainer(c, toy_corpus, device=device).step()["loss_energy"] for c in (QUICK, config)]
+    chunks = QUICK.energy.chunks + QUICK.energy.chains
+    assert losses[1] - losses[0] == pytest.approx(math.log((chunks + 2) / chunks), rel=0.05)
+
+
+def test_what_is_said_in_training_is_what_generation_makes(toy_corpus):
+    model = replace(TINY.model, temperature=0.0, generate=LangevinConfig(steps=3, noise=0.0))
+    trainer, _ = run(replace(QUICK, model=model), toy_corpus, 12)
+    labels = trainer.batches.draw(0).labels[:1]
+    generator = Generator(trainer.model, device="cpu")
+    torch.testing.assert_close(trainer._said(labels), generator.frames(labels[0], 0, 1))
+
+
+def test_the_classifier_hears_excerpts_with_bands_hidden(toy_corpus):
+    trainer = Trainer(replace(QUICK, mask_frames=5, mask_bins=9), toy_corpus)
+    hidden = trainer._masked(torch.ones(50, 60, 80)) == 0
+    frames, bins = hidden.all(2), hidden.all(1)
+    assert torch.equal(hidden, frames[:, :, None] | bins[:, None])
+    for bands, longest in ((frames, 5), (bins, 9)):
+        assert 0 < bands.sum(1).max() <= 2 * longest
+        assert (bands.int().diff(dim=1) == 1).sum(1).max() <= 2
+        assert len(bands.unique(dim=0)) > 25  # each excerpt has its own
+    x = torch.ones(2, 60, 80)
+    assert torch.equal(Trainer(QUICK, toy_corpus)._masked(x), x)
 
 
 def test_without_denoising_the_step_sizes_stay(toy_corpus):
@@ -349,7 +379,8 @@ def test_an_unknown_precision_is_refused(toy_corpus, precision):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_training_goes_on_bit_for_bit(toy_corpus, device, precision):
     # 40 and 80 updates: the adaptation of the sampler decides after 33 and 66.
-    config = replace(QUICK, updates=80, precision=precision)
+    config = replace(QUICK, updates=80, precision=precision, mask_frames=5, mask_bins=9)
+    config = with_energy(config, sequences=1)
     whole, expected = run(config, toy_corpus, 80, device=device)
     first, metrics = run(config, toy_corpus, 40, device=device)
     file = io.BytesIO()
@@ -736,6 +767,8 @@ def test_names_of_digits_and_an_e_stay_names_in_quotes(tmp_path):
         ("energy: {chunks: 0}", "'chunks'"),
         ("energy: {frames: 8, stride: 9}", "'stride'"),
         ("energy: {chains: 9, slots: 8}", "'chains'"),
+        ("energy: {chunks: 4, sequences: 5}", "'sequences'"),
+        ("mask_bins: -1", "'mask_bins'"),
         ("seconds: 0.1", "0.1 s"),
         ("model: {network: {classes: 3}}", "classes"),
         ("- updates", "mapping"),
