@@ -49,6 +49,7 @@ resource=12
 dev=dev-clean
 train=train_$hours
 confs=("$conf")
+mean=
 suffix=_$hours
 shards=true
 . "$steps/librispeech.sh"

@@ -6,6 +6,7 @@
 #   held_out  these speakers, where dev is empty
 #   shards    whether to train on shards, for what does not fit into memory
 #   confs     configurations of the trainings, an array; each goes on from the weights of the one before
+#   mean      name of the mean of the last two trainings' weights, which is then the model; empty for none
 #   suffix    of the trainings' folders
 #   train     name of the data directory to train on
 #   device    to train on
@@ -25,7 +26,7 @@ labelled=$data/$train
 [ "$shards" = false ] || labelled="$data/shards_$train/*.tar"
 
 folder_of() { echo "$dir/exp/$(basename "$1" .yaml)$suffix"; } # of a training, by its configuration
-exp=$(folder_of "${confs[-1]}")
+exp=$(folder_of "${mean:-${confs[-1]}}")
 
 prepare() { # NAME PART ...
     local part sources=()
@@ -76,6 +77,11 @@ if runs 3; then
             ${dev:+--held-out "$data/$dev"} ${unlabelled:+--unlabelled "$unlabelled"} ${noise:+--noise "$noise"}
         start=$out/model
     done
+    if [ -n "$mean" ] && [ ! -e "$exp/model" ]; then
+        echo "Stage 3: averaging the last two"
+        $train_cmd "$exp/log/average.log" python "$steps/average.py" \
+            "$(folder_of "${confs[-2]}")/model" "$(folder_of "${confs[-1]}")/model" --out "$exp/model"
+    fi
 fi
 if [ -n "$dev" ] && [ "$stop_stage" -ge 4 ]; then
     held_out=$(cut -d' ' -f2 "$data/$dev/utt2spk" | sort -u)
