@@ -62,7 +62,7 @@ class ModelConfig:
     denoise_noise_weight: float = 2.0
     generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, step_size=0.2))
     guidance: float = 2.0
-    temperature: float = 0.7
+    temperature: float = 0.4
     denoise_generated: bool = False
 
     def __post_init__(self) -> None:

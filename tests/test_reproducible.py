@@ -51,7 +51,7 @@ def test_scores_do_not_depend_on_the_number_of_threads(denoised):
 
 # Scores of the shipped model on the shipped sample; the noisy input has 1.072, .830, .625 and 4.93 dB. The
 # tolerances leave room for other processors and libraries, not for a worse model.
-GOLDEN = {"pesq_wb": (1.783, 0.1), "stoi": (0.883, 0.01), "estoi": (0.752, 0.015), "si_sdr": (9.37, 0.5)}
+GOLDEN = {"pesq_wb": (1.859, 0.1), "stoi": (0.886, 0.01), "estoi": (0.763, 0.015), "si_sdr": (9.61, 0.5)}
 
 
 def test_the_shipped_model_denoises_as_well_as_it_did(denoised):
@@ -72,4 +72,4 @@ def test_the_shipped_model_hears_the_words_it_did():
     heard = [segment.phone for segment in classify(clean, rate)]
     spoken = text.pronounce(WORDS)
     errors = jiwer.wer(*(" ".join(p for p in phones if p != "SIL") for phones in (spoken, heard)))
-    assert errors < 0.33  # it was 0.316
+    assert errors < 0.33  # it was 0.276
