@@ -132,7 +132,8 @@ def test_it_does_what_this_machine_does_and_names_a_bad_file(tap, run, tmp_path)
     assert f"Cannot read {tmp_path / 'in/bad.wav'}" in err
     assert "1 of 7 files failed" in err
     assert sorted(row["file"] for row in rows(out)) == sorted(map(str, [*files, "in/bad.wav"]))
-    workers = {row["worker"] for row in rows(out) if "error" not in row}
+    # Of all rows: the bad file may be all that one of them does, when the other is faster.
+    workers = {row["worker"] for row in rows(out)}
     assert f"{socket.gethostname()}:{os.getpid()}" not in workers
     assert len(workers) == 2
 

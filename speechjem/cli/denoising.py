@@ -119,10 +119,12 @@ def denoise(
 def _denoised(outcome: Outcome) -> None:
     source, target = outcome.job
     facts: dict[str, Any] = {"file": str(source), "output": str(target)}
+    if outcome.worker:  # also of a failure: it may be that only this one does not see the file
+        facts["worker"] = outcome.worker
     if outcome.error:
         facts["error"] = str(outcome.error)
     else:
-        facts |= {"seconds": outcome.value, "elapsed": round(outcome.elapsed, 3), "worker": outcome.worker}
+        facts |= {"seconds": outcome.value, "elapsed": round(outcome.elapsed, 3)}
     print(json.dumps(facts), flush=True)
 
 
