@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from . import audio, checkpoint, pipes
+from . import audio, checkpoint, level, pipes
 from .bands import AnyRate, Enhanced
 from .blocks import Block, Blocks
 from .cluster import until_stopped
@@ -154,9 +154,9 @@ class Denoiser:
         """
         if sample_rate < 1:
             raise UsageError(f"A sample rate of {sample_rate} Hz is impossible; give it in Hz.")
-        level = self._level(read(), sample_rate)
-        core = _BlockByBlock(self, level)
-        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, len(level))
+        curve = self._level(read(), sample_rate)
+        core = _BlockByBlock(self, curve)
+        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, len(curve.gains))
         for chunk in read():
             yield enhancer.push(chunk)
         yield enhancer.flush()
@@ -165,16 +165,18 @@ class Denoiser:
         """What recordings go through first."""
         return RumbleFilter(channels, self.model.config.fbank.sample_rate, self.strength)
 
-    def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> np.ndarray:
-        """Factor that brings each channel to the model's level, shape (channels,)."""
-        power, count, rumble = np.zeros(1), 0, None
-        for chunk in audio.resample_chunks(chunks, sample_rate, self.model.config.fbank.sample_rate):
+    def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> level.Curve:
+        """The gain that brings each channel to the model's level."""
+        config = self.model.config.fbank
+        rumble = powers = None
+        for chunk in audio.resample_chunks(chunks, sample_rate, config.sample_rate):
             rumble = rumble or self.rumble_filter(len(chunk))
-            power = power + np.square(rumble.push(chunk), dtype=np.float64).sum(axis=1)
-            count += chunk.shape[1]
-        if rumble:
-            power = power + np.square(rumble.flush(), dtype=np.float64).sum(axis=1)
-        return self.model.fbank.level_gain_of(torch.from_numpy(power / max(count, 1))).numpy()
+            powers = powers or level.Powers(len(chunk), config.sample_rate)
+            powers.push(rumble.push(chunk))
+        if rumble is None or powers is None:
+            return level.Curve(np.zeros((1, 1)), config.level, config.sample_rate)
+        powers.push(rumble.flush())
+        return level.Curve(level.follow(powers.flush()), config.level, config.sample_rate)
 
     def enhance(self, waveform: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Enhance waveforms of the model's rate and nominal level in one piece.
@@ -334,16 +336,18 @@ class _BlockByBlock:
 
     Args:
         denoiser: how to enhance a block.
-        level: factor of each channel, shape (channels,).
+        curve: gain that brings each channel to the model's level.
     """
 
-    def __init__(self, denoiser: Denoiser, level: np.ndarray):
+    def __init__(self, denoiser: Denoiser, curve: level.Curve):
         self.denoiser = denoiser
-        self.level = level
+        self.curve = curve
         self.hop = denoiser.model.config.fbank.hop
-        self.rumble = denoiser.rumble_filter(len(level))
-        self.blocks = Blocks(len(level), self.hop, denoiser.context)
-        self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in level]
+        channels = len(curve.gains)
+        self.rumble = denoiser.rumble_filter(channels)
+        self.blocks = Blocks(channels, self.hop, denoiser.context)
+        self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in range(channels)]
+        self.place = 0  # of the next block, in samples
 
     def push(self, samples: np.ndarray) -> Enhanced:
         return self._enhance(self.blocks.push(self.rumble.push(samples)))
@@ -352,19 +356,24 @@ class _BlockByBlock:
         return self._enhance([*self.blocks.push(self.rumble.flush()), *self.blocks.flush()])
 
     def _enhance(self, blocks: Iterable[Block]) -> Enhanced:
-        none = np.zeros((2, len(self.level), 0), np.float32)
+        none = np.zeros((2, len(self.generators), 0), np.float32)
         enhanced, gain = np.concatenate([none, *map(self._enhance_block, blocks)], axis=2)
         return enhanced, gain
 
     def _enhance_block(self, block: Block) -> np.ndarray:
         inside = slice(block.skip, block.skip + block.size)
         places = np.arange(inside.start, inside.stop) / self.hop
+        levels = self.curve.gain(self.place - block.skip, block.samples.shape[1])
+        self.place += block.size
         outputs = []
-        for samples, level, generator in zip(block.samples, self.level, self.generators, strict=True):
-            waveform = torch.from_numpy(np.ascontiguousarray(samples))[None].to(self.denoiser.device)
-            enhanced, gain = self.denoiser.enhance(waveform * level, generator)
-            upper = gain[0, :, gain.shape[-1] // 2 :].mean(-1).cpu().numpy()
+        for samples, level, generator in zip(block.samples, levels, self.generators, strict=True):
+            waveform = torch.from_numpy(samples * level)[None].to(self.denoiser.device)
+            enhanced, gain = self.denoiser.enhance(waveform, generator)
+            upper = gain[0, :, gain.shape[-1] // 2 :].abs().mean(-1).cpu().numpy()
             outputs.append(
-                [enhanced[0, inside].cpu().numpy() / level, np.interp(places, np.arange(len(upper)), upper)]
+                [
+                    enhanced[0, inside].cpu().numpy() / level[inside],
+                    np.interp(places, np.arange(len(upper)), upper),
+                ]
             )
         return np.array(outputs, np.float32).swapaxes(0, 1)

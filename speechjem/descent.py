@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import UsageError
@@ -31,16 +32,16 @@ class DescentConfig:
 class Descent(nn.Module):
     """The trained step sizes."""
 
-    def __init__(self, config: DescentConfig, bins: int, fine: int = 0):
+    def __init__(self, config: DescentConfig, bins: int, fine: int = 0, turn: int = 0):
         super().__init__()
         self.config = config
-        self.bins, self.fine = bins, fine
+        self.bins, self.fine, self.turn = bins, fine, turn
         # The gradient of an untrained energy is small, and a logarithm moves slowly: small sizes learn late.
         start = torch.full((config.steps, bins), math.log(2.0))
         start[0] = math.log(3.0)
         self.log_size = nn.Parameter(start)
         if fine > 0:
-            self.log_fine_size = nn.Parameter(torch.zeros(config.steps, fine))
+            self.log_fine_size = nn.Parameter(torch.zeros(config.steps, fine + turn))
 
     def check(self, count: int) -> None:
         """Raise UsageError unless that many steps were trained."""
@@ -65,7 +66,7 @@ class Descent(nn.Module):
             jem: the energy model.
             x: noisy frames, shape (batch, frames, bins), or as they are observed, with fine structure and
                 phase relations, (batch, frames, bins + fine + phase). The phase relations do not move: what
-                is yielded has bins + fine values.
+                is yielded has bins + fine + turn values, and the turn starts at 0.
             count: number of steps, at most the number that was trained.
             scale: multiplies every step size.
             noise: standard deviation of normal noise added after each step; 0 in training.
@@ -79,6 +80,8 @@ class Descent(nn.Module):
         observed = x.shape[-1] > self.bins
         conditions = [jem.network.observe(x)] if observed else []
         x = x[..., : self.bins + self.fine]
+        if observed and self.turn > 0:
+            x = F.pad(x, (0, self.turn))
         sizes = torch.cat([self.log_size, self.log_fine_size], 1) if observed else self.log_size
         for size in sizes[:count].exp():
             gradient, logits = jem.step(x, *conditions)

@@ -85,6 +85,8 @@ class ModelConfig:
             raise ValueError("the network's fine structure must be 0 or as large as fbank's spectrum")
         if self.network.phase % (2 * len(phase.LAGS)):
             raise ValueError(f"the network's phase relations must be {2 * len(phase.LAGS)} a frequency")
+        if self.network.turn not in (0, self.network.fine):
+            raise ValueError("the network's turn must be 0 or as large as its fine structure")
         if self.network.phase > 0 and self.network.fine == 0:
             raise ValueError("a network with phase relations needs fine structure as well")
 
@@ -104,7 +106,8 @@ class SpeechModel(nn.Module):
         self.config = config
         self.fbank = Fbank(config.fbank)
         self.jem = JEM(SlidingTDNN(config.network))
-        self.descent = Descent(config.descent, config.fbank.bins, config.network.fine)
+        network = config.network
+        self.descent = Descent(config.descent, config.fbank.bins, network.fine, network.turn)
         self.starts = Starts(len(config.phones), config.fbank.bins)
 
     def observe(self, spectrum: Tensor) -> Tensor:
@@ -135,25 +138,28 @@ class SpeechModel(nn.Module):
         return torch.cat(parts, -1)
 
     def gain(self, x: Tensor, start: Tensor) -> Tensor:
-        """Real gain of every STFT bin from the movement of the frames.
+        """Gain of every STFT bin from the movement of the frames.
 
         A mel bin's power changes by exp(std * (x - start)); its amplitude gain is the square root of
         that, at most 1, and the triangles of the filterbank interpolate it over frequency. The fine
-        structure is a log amplitude already.
+        structure is a log amplitude already, and the turn an angle in radians.
 
         Args:
-            x: frames after the steps, shape (batch, frames, bins) or (batch, frames, bins + fine).
+            x: frames after the steps, shape (batch, frames, bins) or (batch, frames, bins + fine + turn).
             start: frames before, of that shape or as observed.
 
         Returns:
-            Shape (batch, frames, window // 2 + 1), values in (0, 1].
+            Shape (batch, frames, window // 2 + 1), values in (0, 1]; complex, of such magnitudes, if the
+            network has a turn.
         """
-        bins = self.config.fbank.bins
-        moved = x - start[..., : x.shape[-1]]
-        gain = (0.5 * self.fbank.std * moved[..., :bins]).clamp(-12.0, 0.0).exp() @ self.fbank.spread
-        if moved.shape[-1] > bins:
-            gain = gain * moved[..., bins:].clamp(-3.0, 3.0).exp()
-        return gain.clamp(max=1.0)
+        bins, end = self.config.fbank.bins, self.config.fbank.bins + self.config.network.fine
+        moved = 0.5 * self.fbank.std * (x[..., :bins] - start[..., :bins])
+        gain = moved.clamp(-12.0, 0.0).exp() @ self.fbank.spread
+        if x.shape[-1] == bins:
+            return gain
+        gain = gain * (x[..., bins:end] - start[..., bins:end]).clamp(-3.0, 3.0).exp()
+        gain = gain.clamp(max=1.0)
+        return torch.polar(gain, x[..., end:]) if x.shape[-1] > end else gain
 
 
 def _without_slope(spectrum: Tensor) -> Tensor:

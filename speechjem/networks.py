@@ -22,6 +22,7 @@ class NetworkConfig:
         dilations: one residual block each; a block sees the frames t - d, t and t + d.
         fine: size of the fine structure that frames may carry beside the envelope; 0 for a network
             that knows the envelope only.
+        turn: size of the phase by which the spectrum is turned, beside the fine structure, or 0.
         phase: size of the phase relations (`phase`) that are observed beside the fine structure, or 0.
     """
 
@@ -31,6 +32,7 @@ class NetworkConfig:
     hidden: int = 384
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     fine: int = 0
+    turn: int = 0
     phase: int = 0
 
     @property
@@ -105,11 +107,11 @@ class SlidingTDNN(nn.Module):
     It has no normalisation layers and a smooth activation, because its gradient with respect to the
     input is what denoising and generation follow.
 
-    A frame is a log-mel envelope, or that and the fine structure of the spectrum side by side; what was
-    observed, the noisy frames of a recording to be denoised and their phase relations, may be given as well.
+    A frame is a log-mel envelope, or that, the fine structure of the spectrum and its turn side by side; what
+    was observed, the noisy frames of a recording to be denoised and their phase relations, may be given as well.
     Without these, the network is one of the envelope alone.
 
-    Shape: (batch, frames, bins) or (batch, frames, bins + fine) -> (batch, frames, classes).
+    Shape: (batch, frames, bins) or (batch, frames, bins + fine + turn) -> (batch, frames, classes).
     """
 
     def __init__(self, config: NetworkConfig):
@@ -122,7 +124,7 @@ class SlidingTDNN(nn.Module):
         )
         self.output = nn.Linear(config.channels, config.classes)
         if config.fine > 0:
-            self.fine = _silent_linear(3 * config.fine, config.channels)
+            self.fine = _silent_linear(3 * (config.fine + config.turn), config.channels)
             self.observed = _silent_linear(3 * (config.bins + config.fine), config.channels)
         if config.phase > 0:
             self.observed_phase = _silent_linear(config.phase, config.channels)
@@ -162,7 +164,7 @@ class SlidingTDNN(nn.Module):
         differentiated once more by ordinary backpropagation.
 
         Args:
-            x: shape (batch, frames, bins) or (batch, frames, bins + fine).
+            x: shape (batch, frames, bins) or (batch, frames, bins + fine + turn).
             observed: as in `forward`.
         """
         hidden, insides = self._enter(x, observed), []

@@ -30,6 +30,7 @@ class DataConfig:
         noise: folder of noise, or null for synthetic noise only.
         held_out_speakers: speakers of `labelled` to measure on; from shards they are left out only.
         held_out: Kaldi data directory to measure on, or null.
+        held_out_files: patterns of the names of files of `unlabelled` and `noise` to measure on.
         window: what of the shards is in memory.
     """
 
@@ -38,6 +39,7 @@ class DataConfig:
     noise: str | None = None
     held_out_speakers: tuple[str, ...] = ()
     held_out: str | None = None
+    held_out_files: tuple[str, ...] = ()
     window: Window = field(default_factory=Window)
 
 
@@ -98,6 +100,8 @@ class EnergyConfig(ObjectiveConfig):
 
     Attributes:
         frames: length of a chain and of a chunk of real frames.
+        shortest: when given, chunks and chains of an update have a length from this to `frames`, so that energies
+            are balanced at the lengths they are used at; 0 keeps to `frames`.
         stride: every so many frames of a chunk are examples of the batch.
         chunks: chunks of real frames an update.
         unlabelled: weight, within the objective, of `losses.example` on excerpts without labels.
@@ -106,6 +110,7 @@ class EnergyConfig(ObjectiveConfig):
     """
 
     frames: int = 32
+    shortest: int = 0
     stride: int = 4
     chunks: int = 16
     unlabelled: float = 0.0
@@ -114,12 +119,13 @@ class EnergyConfig(ObjectiveConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         limits.check(self, frames=(1, 10_000), stride=(1, 10_000), chunks=(1, 10_000), sequences=(0, 10_000))
+        limits.check(self, shortest=(0, self.frames))
         if self.sequences > self.chunks:
             raise ValueError(
                 f"setting 'sequences' must be at most 'chunks' ({self.chunks}), not {self.sequences}"
             )
-        if self.stride > self.frames:
-            raise ValueError(f"setting 'stride' must be at most 'frames' ({self.frames}), not {self.stride}")
+        if self.stride > (self.shortest or self.frames):
+            raise ValueError(f"setting 'stride' must be at most as long as a chunk, not {self.stride}")
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ class TrainConfig(LoopConfig):
         mask_frames, mask_bins: longest of two bands of frames and of bins that are hidden from the classifier
             in each clean excerpt (SpecAugment, Park et al. 2019, arXiv 1904.08779); 0 hides none.
         classify_noisy: weight of the cross-entropy on the frames along the descent.
+        conditioned: weight of the energy objective on E(x | noisy): clean frames against where the descent ends.
         denoise: weight of the descent's spectral loss; 0 trains no descent.
         pesq: weight of an approximation of PESQ's distance (needs torch-pesq); 0 leaves it out.
         envelope: weight of the envelopes' decorrelation, a relative of ESTOI.
@@ -191,6 +198,7 @@ class TrainConfig(LoopConfig):
     mask_frames: int = 0
     mask_bins: int = 0
     classify_noisy: float = 0.1
+    conditioned: float = 0.0
     denoise: float = 1.0
     pesq: float = 0.0
     envelope: float = 0.0

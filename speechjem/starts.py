@@ -102,14 +102,28 @@ class Starts(nn.Module):
         Returns:
             Shape (count, frames, bins).
         """
-        shape = (count, 1, self.mean.shape[1])
-        lasting = torch.randn(shape, generator=generator)
-        changing = torch.randn((count, len(labels) + SLOW - 1, shape[2]), generator=generator)
-        window = torch.hann_window(SLOW + 2, periodic=False)[1:-1]
+        return self.draw_each(labels.expand(count, -1), generator, temperature)
+
+    def draw_each(self, labels: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+        """Starts for chains that each have a sequence of their own.
+
+        Args:
+            labels: phone of every frame, shape (count, frames).
+            generator, temperature: as in `draw`; the generator may be on the device of the Gaussians.
+
+        Returns:
+            Shape (count, frames, bins).
+        """
+        (count, frames), bins, at = labels.shape, self.mean.shape[1], generator.device
+        lasting = torch.randn((count, 1, bins), generator=generator, device=at)
+        changing = torch.randn((count, frames + SLOW - 1, bins), generator=generator, device=at)
+        window = torch.hann_window(SLOW + 2, periodic=False, device=at)[1:-1]
         changing = _convolved(changing, window / window.square().sum().sqrt())
         deviation = (1 - CHANGING) ** 0.5 * lasting + CHANGING**0.5 * changing
-        deviation = deviation.to(self.mean.device)
-        path = self.mean[labels] + temperature * torch.einsum("tij,ctj->cti", self.factor[labels], deviation)
+        deviation, labels = deviation.to(self.mean.device), labels.to(self.mean.device)
+        path = self.mean[labels]
+        if temperature > 0:
+            path = path + temperature * torch.einsum("ctij,ctj->cti", self.factor[labels], deviation)
         window = torch.hann_window(SMOOTH + 2, periodic=False, device=path.device)[1:-1]
         edge = SMOOTH // 2
         held = torch.cat([path[:, :1].expand(-1, edge, -1), path, path[:, -1:].expand(-1, edge, -1)], 1)

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchaudio.functional import mask_along_axis_iid
 
 from . import checkpoint, distributed, evaluate, training
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
@@ -137,19 +136,21 @@ class Trainer(training.Trainer[SpeechModel]):
 
         The labels are on the CPU, where what to take is drawn; the places of chunks may be as well.
         """
-        energy = self.config.energy
-        place = self._chunks((labels != UNLABELLED).all(1), x.shape[1])
+        energy, unlabelled = self.config.energy, (labels == UNLABELLED).all(1)
+        length = energy.frames
+        if energy.shortest > 0:
+            length = int(torch.randint(energy.shortest, length + 1, (), generator=self.generator))
+        place = self._chunks((labels != UNLABELLED).all(1), x.shape[1], length)
         chunks, chunk_labels = x[place], labels[place]
-        sampled = self._sample(chunk_labels)
+        sampled = self._sample(chunk_labels, length)
         if energy.sequences > 0:
             sampled = torch.cat([sampled, self._said(chunk_labels[: energy.sequences])])
         stride = slice(energy.stride // 2, None, energy.stride)
         logits = self.model.jem.logits(torch.cat([chunks, sampled]))[:, stride]
         real, fake = logits[: len(chunks)].flatten(0, 1), logits[len(chunks) :].flatten(0, 1)
         loss, metrics = self._objective(real, chunk_labels[:, stride].flatten().to(x.device), fake)
-        unlabelled = (labels == UNLABELLED).all(1)
         if energy.unlabelled > 0 and unlabelled.any():
-            more = self.model.jem.logits(x[self._chunks(unlabelled, x.shape[1])])[:, stride]
+            more = self.model.jem.logits(x[self._chunks(unlabelled, x.shape[1], length)])[:, stride]
             loss = loss + energy.unlabelled * example(more.flatten(0, 1), fake)
         return loss, metrics
 
@@ -157,37 +158,41 @@ class Trainer(training.Trainer[SpeechModel]):
         """What generation makes of sequences of phones, shape (sequences, frames, bins).
 
         Args:
-            labels: shape (sequences, frames), on the CPU.
+            labels: shape (sequences, frames).
         """
         model, config = self.model, self.model.config
-        with self._exactly():
-            starts = [model.starts.draw(row, 1, self.generator, config.temperature) for row in labels]
         wanted = labels.to(self.device)
+        with self._exactly():
+            starts = model.starts.draw_each(wanted, self.noise, config.temperature)
 
         def gradient(x: Tensor) -> Tensor:
             return model.jem.gradient(x, wanted, config.guidance)
 
-        return sample(gradient, torch.cat(starts), config.generate, self.noise)
+        return sample(gradient, starts, config.generate, self.noise)
 
     def _masked(self, x: Tensor) -> Tensor:
-        """Frames with bands of time and of frequency at 0, the mean of speech."""
-        longest = {2: self.config.mask_frames, 3: self.config.mask_bins}
-        if not any(longest.values()):
-            return x
-        seed = torch.randint(1 << 62, (), generator=self.generator).item()
-        with torch.random.fork_rng():  # for torchaudio takes no generator
-            torch.manual_seed(int(seed))
-            for axis, size in 2 * list(longest.items()):
-                x = mask_along_axis_iid(x[:, None], size, 0.0, axis)[:, 0]
+        """Frames with two bands of time and two of frequency at 0, the mean of speech."""
+        for _ in range(2):
+            for axis, longest in ((1, self.config.mask_frames), (2, self.config.mask_bins)):
+                if longest > 0:
+                    x = x * self._band(len(x), x.shape[axis], longest).unsqueeze(3 - axis)
         return x
 
-    def _chunks(self, chosen: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        """Random short pieces of chosen excerpts: rows, shape (chunks, 1), and frames, (chunks, length)."""
-        energy = self.config.energy
+    def _band(self, rows: int, size: int, longest: int) -> Tensor:
+        """0 in a random band of every row and 1 elsewhere, shape (rows, size)."""
+        width, place = torch.rand(2, rows, 1, device=self.device, generator=self.noise)
+        width = width * longest
+        start = place * (size - width)
+        at = torch.arange(size, device=self.device)
+        return ((at < start) | (at >= start + width)).float()
+
+    def _chunks(self, chosen: Tensor, frames: int, length: int) -> tuple[Tensor, Tensor]:
+        """Random pieces of chosen excerpts: rows, shape (chunks, 1), and frames, (chunks, length)."""
+        count = self.config.energy.chunks
         rows = chosen.nonzero()[:, 0]
-        rows = rows[torch.randint(len(rows), (energy.chunks,), generator=self.generator)]
-        starts = torch.randint(frames - energy.frames + 1, (energy.chunks, 1), generator=self.generator)
-        return rows[:, None], starts + torch.arange(energy.frames)
+        rows = rows[torch.randint(len(rows), (count,), generator=self.generator)]
+        starts = torch.randint(frames - length + 1, (count, 1), generator=self.generator)
+        return rows[:, None], starts + torch.arange(length)
 
     def _denoise_losses(
         self, x_noisy: Tensor, x_clean: Tensor, noisy: Tensor, clean: Tensor, labels: Tensor
@@ -204,6 +209,8 @@ class Trainer(training.Trainer[SpeechModel]):
             x, logits = _joined(piece, frames), _joined(piece_logits, frames)
             errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
+        conditioned = config.conditioned > 0 and not plain
+        extra = {"loss_conditioned": config.conditioned * self._conditioned(x_noisy, x, clean, labels)} if conditioned else {}
         with self._exactly():
             estimate = self.model.gain(x.float(), start) * noisy
             spectral = spectral_distance(estimate, clean, self.model.fbank.filters)
@@ -218,7 +225,29 @@ class Trainer(training.Trainer[SpeechModel]):
                 samples = self.batches.length
                 waveforms = (self.model.fbank.istft(s, samples) for s in (estimate, clean))
                 losses["loss_pesq"] = config.pesq * self.pesq(*waveforms)
-        return losses
+        return losses | extra
+
+    def _conditioned(self, noisy: Tensor, last: Tensor, clean: Tensor, labels: Tensor) -> Tensor:
+        """The energy objective on E(x | noisy), with the last frames of the descent as negatives.
+
+        Args:
+            noisy: frames as observed.
+            last: frames after the last step.
+            clean: spectrum of the clean speech.
+            labels: shape (batch, frames).
+        """
+        stride = slice(self.config.energy.stride // 2, None, self.config.energy.stride)
+        rows = (labels != UNLABELLED).all(1).nonzero()[: self.config.energy.chunks, 0]
+        noisy, last, labels = noisy[rows], last[rows].detach(), labels[rows]
+        size = self.model.config.fbank.bins + self.model.config.network.fine
+        with self._exactly():
+            aim = self.model.observe(clean[rows])[..., :size]
+        # The phase is not what the energy is to judge: both have the turn of the last step.
+        aim = torch.cat([aim, last[..., size:].float()], -1)
+        observed = self.model.jem.network.observe(noisy)
+        logits = self.model.jem.logits(torch.cat([aim, last.float()]), torch.cat([observed, observed]))[:, stride]
+        real, fake = logits.flatten(0, 1).chunk(2)
+        return self._objective(real, labels[:, stride].flatten(), fake)[0]
 
     def _piece(self, frames: int) -> int:
         """Length of the pieces that the descent hears: all frames, or at times a few."""
@@ -298,6 +327,7 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
         config.model.fbank.sample_rate,
         allow_pipes,
         held_out=Path(held_out) if held_out else None,
+        held_out_files=data.held_out_files,
         window=data.window,
         seed=config.seed,
     )

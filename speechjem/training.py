@@ -135,12 +135,20 @@ class Trainer(Generic[M]):
         gap = real.logsumexp(-1).mean() - fake.logsumexp(-1).mean()
         return loss, {"energy_gap": gap, "max_logit_energy": torch.cat([real, fake]).abs().max()}
 
-    def _sample(self, real_labels: Tensor) -> Tensor:
-        """SGLD negatives of classes drawn from the real labels, from and back to the replay buffer."""
+    def _sample(self, real_labels: Tensor, length: int | None = None) -> Tensor:
+        """SGLD negatives of classes drawn from the real labels, from and back to the replay buffer.
+
+        Args:
+            real_labels: any shape.
+            length: of the chains, less than that of the buffer's if they are moved along the first axis only in
+                a random part.
+        """
         energy = self.config.energy
         flat = real_labels.flatten()
         labels = flat[torch.randperm(len(flat), generator=self.generator)[: energy.chains]]
-        chains, slots = self.buffer.draw(labels, energy.restart)
+        whole, slots = self.buffer.draw(labels, energy.restart)
+        part = self._part(whole.shape[1], length)
+        chains = whole[:, part]
         conditional = torch.rand(len(labels), generator=self.generator) >= energy.unconditional
         conditional, of_chain = conditional.to(self.device), labels[:, None].to(self.device)
         jem = self.model.jem
@@ -160,8 +168,16 @@ class Trainer(Generic[M]):
         if energy.adapt:
             with torch.no_grad():
                 self.adaptation.report(jem.logits(sampled).logsumexp(-1).mean().item())
-        self.buffer.put(labels, slots, sampled)
+        whole[:, part] = sampled.detach().to(whole)
+        self.buffer.put(labels, slots, whole)
         return sampled
+
+    def _part(self, size: int, length: int | None) -> slice:
+        """A random part of a chain that has a length, or all of it."""
+        if length is None or length == size:
+            return slice(None)
+        start = int(torch.randint(size - length + 1, (), generator=self.generator))
+        return slice(start, start + length)
 
     def _set_learning_rate(self) -> None:
         config = self.config

@@ -6,8 +6,11 @@ batches as one that was never interrupted, with nothing to save.
 
 from __future__ import annotations
 
+import fnmatch
+import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import audio, rumble
+from .. import audio, level, rumble
 from ..errors import InputError
 from . import degrade, mixing
-from .kaldi import read_directory
+from .kaldi import Utterance, read_directory
 from .recording import Recording, in_memory
 from .shards import Shards, Window, are_shards
 
@@ -89,6 +92,7 @@ def load_corpus(
     allow_pipes: bool = False,
     *,
     held_out: Path | None = None,
+    held_out_files: Sequence[str] = (),
     window: Window | None = None,
     seed: int = 0,
 ) -> Corpus:
@@ -104,6 +108,8 @@ def load_corpus(
         sample_rate: in Hz.
         allow_pipes: as in `kaldi.read_directory`.
         held_out: Kaldi data directory of more speech to keep for measuring.
+        held_out_files: patterns, such as so762-01*, of the names of files in the two folders that are held out
+            as well: whole speakers and whole sources.
         window: of shards, what is in memory.
         seed: of the order of shards.
 
@@ -120,20 +126,19 @@ def load_corpus(
     more: list[Recording] = []
     dev: list[Recording] = []
     directory = None if are_shards(labelled) else Path(labelled)
-    for utterance in read_directory(directory, allow_pipes) if directory else []:
-        recording = in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment)
+    for utterance, recording in _in_memory(directory, sample_rate, allow_pipes) if directory else ():
         if utterance.speaker in held:
             dev.append(recording)
         else:
             (train if utterance.alignment else more).append(recording)
     if directory and not train:
         raise InputError(f"{directory} has no aligned utterance to train on; add an ali.ctm.")
-    for utterance in read_directory(held_out, allow_pipes) if held_out else []:
-        dev.append(in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment))
+    dev += [r for _, r in _in_memory(held_out, sample_rate, allow_pipes)] if held_out else []
     if unlabelled is not None and not are_shards(unlabelled):
-        more += _load_folder(Path(unlabelled), sample_rate)
+        for recording in _load_folder(Path(unlabelled), sample_rate):
+            (dev if _matches(recording, held_out_files) else more).append(recording)
     noises = _load_folder(noise, sample_rate) if noise else []
-    is_dev = [zlib.crc32(n.name.encode()) % 20 == 0 for n in noises]
+    is_dev = [zlib.crc32(n.name.encode()) % 20 == 0 or _matches(n, held_out_files) for n in noises]
     corpus = Corpus(
         train,
         more,
@@ -145,10 +150,26 @@ def load_corpus(
     return StreamedCorpus(**vars(corpus), streams=streams) if streams else corpus
 
 
+def _in_memory(directory: Path, sample_rate: int, allow_pipes: bool) -> Iterator[tuple[Utterance, Recording]]:
+    """The utterances of a data directory and their recordings, read by as many threads as there are cores."""
+
+    def read(utterance: Utterance) -> tuple[Utterance, Recording]:
+        return utterance, in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        yield from threads.map(read, read_directory(directory, allow_pipes))
+
+
 def _load_folder(folder: Path, sample_rate: int) -> list[Recording]:
-    return [
-        in_memory(source.path.stem, audio.read(source.path), sample_rate) for source in audio.find([folder])
-    ]
+    def read(path: Path) -> Recording:
+        return in_memory(path.stem, audio.read(path), sample_rate)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(read, (source.path for source in audio.find([folder]))))
+
+
+def _matches(recording: Recording, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(recording.name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True)
@@ -164,6 +185,10 @@ class Augmentation:
         slopes: speech and noise through the filter of a resampling.
         clipping: overdriven inputs.
         mu_law: inputs quantised to 8 bits.
+        children: speech at a much higher speed, whose phones do not count.
+        whispers: whispered speech, whose phones do not count.
+        steps: recordings whose level changes at once by up to 40 dB.
+        bangs: one loud event, up to 50 dB above the speech.
         rumble: inputs that keep their rumble, as a stream does; else, and from the target, it is removed.
     """
 
@@ -175,7 +200,11 @@ class Augmentation:
     slopes: float = 0.3
     clipping: float = 0.04
     mu_law: float = 0.03
-    rumble: float = 0.2
+    children: float = 0.08
+    whispers: float = 0.03
+    steps: float = 0.06
+    bangs: float = 0.06
+    rumble: float = 0.0
 
 
 class Batches:
@@ -186,13 +215,15 @@ class Batches:
         size: excerpts a batch.
         seconds: length of an excerpt.
         hop: distance of two frames in samples.
-        level: nominal level of mixtures in dB re full scale; each is drawn within +-8 dB of it.
+        level: nominal level of mixtures in dB re full scale, which a running gain brings them to
+            (`level`); each is drawn within +-6 dB of it.
         seed: of everything.
         augmentation: how excerpts are made.
     """
 
     UNLABELLED_SHARE = 0.25
     SPEED = (0.88, 1.14)  # resampling: other pitches and vocal tracts than the corpus has
+    CHILD = (1.15, 1.8)  # speeds of children
 
     def __init__(
         self,
@@ -235,16 +266,35 @@ class Batches:
     def _example(self, rng: np.random.Generator, first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         labelled = first or not self._unlabelled or rng.random() >= self.UNLABELLED_SHARE
         recording = (self._labelled if labelled else self._unlabelled).choose(rng)
-        clean, labels = self._excerpt(rng, recording)
+        clean, labels = self._excerpt(rng, recording, plain=first)
         if not first and rng.random() < self.augmentation.pauses:
             clean, labels = np.zeros_like(clean), np.full_like(labels, UNLABELLED)
         noise = mixing.noises(rng, self._crop_noise, self._crop_speech, self.length)
         clean, noise = (self._somewhere(rng, x) for x in (mixing.equalise(rng, clean, 5.0), noise))
         snr = 40.0 if rng.random() < self.augmentation.clean else rng.uniform(*self.augmentation.snr)
-        level = self.level + rng.uniform(-8.0, 8.0)
         noise /= max(mixing.rms(noise), 1e-6)
-        clean, noisy = mixing.mix(clean, noise, recording.rms, snr, level)
-        return *self._transmitted(rng, clean, noisy), labels
+        clean, noisy = mixing.mix(clean, noise, recording.rms, snr, self.level)
+        clean, noisy = self._transmitted(rng, *self._eventful(rng, clean, noisy))
+        return *self._levelled(rng, clean, noisy), labels
+
+    def _eventful(
+        self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Both, at times, with a change of level, or the noisy one with a bang."""
+        if rng.random() < self.augmentation.steps:
+            clean, noisy = degrade.step(rng, clean, noisy)
+        if rng.random() < self.augmentation.bangs:
+            loudness = 10 ** ((self.level + rng.uniform(15, 50)) / 20)
+            noisy = noisy + np.float32(loudness) * degrade.bang(rng, len(noisy), self.corpus.sample_rate)
+        return clean, noisy
+
+    def _levelled(
+        self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Both with the running gain of the noisy one, as in use."""
+        curve = level.curve(noisy[None], self.level + rng.uniform(-6.0, 6.0), self.corpus.sample_rate)
+        gain = curve.gain(0, len(noisy))[0]
+        return gain * clean, gain * noisy
 
     def _somewhere(self, rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
         """x, at times in a room."""
@@ -268,18 +318,30 @@ class Batches:
             noisy = rumble.removed(noisy, self.corpus.sample_rate)
         return rumble.removed(clean, self.corpus.sample_rate), noisy
 
-    def _excerpt(self, rng: np.random.Generator, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
-        """A piece of a recording, half the time at another speed, and its labels."""
+    def _excerpt(
+        self, rng: np.random.Generator, recording: Recording, plain: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A piece of a recording, half the time at another speed, at times whispered, and its labels.
+
+        Args:
+            plain: keep the labels.
+        """
         speed = rng.uniform(*self.SPEED) if rng.random() < 0.5 else 1.0
+        child = not plain and rng.random() < self.augmentation.children
+        speed = rng.uniform(*self.CHILD) if child else speed
         needed = int(np.ceil(self.length * speed)) + 1
         start, samples = _cut(rng, recording.samples, needed)
         if speed != 1.0:
             samples = audio.resample(samples, speed * self.corpus.sample_rate, self.corpus.sample_rate)
+        samples = samples[: self.length]
         frames = np.arange(self.length // self.hop + 1)
-        if recording.alignment is None:
-            return samples[: self.length], np.full(len(frames), UNLABELLED)
+        whispered = not plain and rng.random() < self.augmentation.whispers
+        if whispered:
+            samples = degrade.whisper(rng, samples)
+        if recording.alignment is None or child or whispered:
+            return samples, np.full(len(frames), UNLABELLED)
         times = (start + frames * self.hop * speed) / self.corpus.sample_rate
-        return samples[: self.length], recording.alignment.at(times)
+        return samples, recording.alignment.at(times)
 
     def _crop_speech(self, rng: np.random.Generator, length: int) -> np.ndarray:
         return _cut(rng, self._speech.choose(rng).samples, length)[1]

@@ -8,7 +8,7 @@ Clipping and coarse quantisation do not.
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy.signal import fftconvolve, istft, stft
 
 from .mixing import filtered
 
@@ -73,3 +73,38 @@ def mu_law(x: np.ndarray) -> np.ndarray:
     rounded = np.round(companded * 127) / 127
     expanded: np.ndarray = np.sign(rounded) * np.expm1(np.abs(rounded) * np.log1p(mu)) / mu
     return expanded.astype(np.float32)
+
+
+def whisper(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """x whispered: noise in the place of the pitch, with the spectral envelope of x (30 cepstra), and its level."""
+    size, kept = 512, 30
+    _, _, spectrum = stft(x, nperseg=size, noverlap=3 * size // 4)
+    cepstrum = np.fft.irfft(np.log(np.abs(spectrum) + 1e-5), axis=0)
+    cepstrum[kept : size - kept + 1] = 0
+    envelope = np.exp(np.fft.rfft(cepstrum, axis=0).real)
+    _, _, breath = stft(rng.standard_normal(len(x)), nperseg=size, noverlap=3 * size // 4)
+    _, whispered = istft(envelope * breath / np.abs(breath).mean(), nperseg=size, noverlap=3 * size // 4)
+    whispered = whispered[: len(x)] * np.sqrt(np.mean(x**2) / max(np.mean(whispered**2), 1e-12))
+    quiet: np.ndarray = whispered.astype(np.float32)
+    return quiet
+
+
+def step(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both signals with a part from a random time on that is up to 40 dB softer, as when another talker goes on."""
+    place, softer = int(rng.uniform(0.1, 0.9) * len(x)), 10 ** (-rng.uniform(5, 40) / 20)
+    gain = np.ones(len(x), np.float32)
+    gain[place:] = softer
+    gain = gain[::-1] if rng.random() < 0.5 else gain
+    return gain * x, gain * y
+
+
+def bang(rng: np.random.Generator, length: int, rate: int) -> np.ndarray:
+    """A burst of noise of 20 to 400 ms that decays, or not; peak about 1."""
+    burst = rng.standard_normal(int(rng.uniform(0.02, 0.4) * rate)).astype(np.float32)
+    burst = filtered(burst, lambda f: 1 / (1 + (f / rng.uniform(0.05, 1.0)) ** 2))
+    burst *= np.exp(-rng.uniform(0, 5) * np.linspace(0, 1, len(burst), dtype=np.float32))
+    burst /= max(float(np.abs(burst).max()), 1e-9)
+    sound = np.zeros(length, np.float32)
+    start = int(rng.integers(0, max(1, length - len(burst))))
+    sound[start : start + len(burst)] = burst[: length - start]
+    return sound
