@@ -65,22 +65,43 @@ class JEM(nn.Module):
         """Gradient of the energy with respect to x, shape of x; no graph is kept.
 
         Args:
-            x, labels: as in `energy`.
+            x, labels: as in `energy`; where a label is -1, a frame follows E(x).
             guidance: adds -guidance * sum_t log p(y_t | x) to E(x, y), which keeps out what other
                 classes like as well; needs labels.
         """
+
+        def slope(logits: Tensor) -> Tensor:
+            return logit_gradient(logits, labels, guidance)
+
+        if hasattr(self.network, "energy_gradient"):
+            with torch.no_grad():
+                return _at_least_single(self.network.energy_gradient(x, slope=slope)[0])
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             logits = self.logits(x)
-            energy = energy_of(logits, labels)
-            if guidance > 0:
-                energy = energy + guidance * (energy - energy_of(logits))
-            (gradient,) = torch.autograd.grad(energy.sum(), x)
+        (gradient,) = torch.autograd.grad(logits, x, slope(logits.detach()))
         return gradient
 
 
 def _at_least_single(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
+
+
+def logit_gradient(logits: Tensor, labels: Tensor | None = None, guidance: float = 0.0) -> Tensor:
+    """Gradient of the energy of `JEM.gradient` with respect to the logits, shape of the logits.
+
+    Args:
+        logits: shape (batch, frames, classes).
+        labels: class of every frame, shape (batch, frames) or (batch, 1), -1 where a frame follows E(x); None
+            follows E(x) everywhere.
+        guidance: as in `JEM.gradient`.
+    """
+    marginal = _at_least_single(logits).softmax(-1)
+    if labels is None:
+        return -marginal
+    classes = labels.expand(logits.shape[:-1])[..., None]
+    wanted = torch.zeros_like(marginal).scatter_(-1, classes.clamp_min(0), 1.0)
+    return -torch.where(classes < 0, marginal, (1 + guidance) * wanted - guidance * marginal)
 
 
 def energy_of(logits: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Slope = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,10 @@ class SlidingTDNN(nn.Module):
         logits: Tensor = self.output(F.silu(hidden))
         return logits
 
-    def energy_gradient(self, x: Tensor, observed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Gradient of -logsumexp f(x | observed), summed over frames, with respect to x; and the logits.
+    def energy_gradient(
+        self, x: Tensor, observed: Tensor | None = None, slope: Slope | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Gradient of an energy, summed over frames, with respect to x; and the logits.
 
         The backward pass is written out as a forward one, so that it can be exported, streamed, and
         differentiated once more by ordinary backpropagation.
@@ -166,6 +171,8 @@ class SlidingTDNN(nn.Module):
         Args:
             x: shape (batch, frames, bins) or (batch, frames, bins + fine + turn).
             observed: as in `forward`.
+            slope: gradient of the energy with respect to the logits; by default that of
+                -logsumexp f(x | observed).
         """
         hidden, insides = self._enter(x, observed), []
         blocks = [cast(Block, block) for block in self.blocks]
@@ -173,7 +180,8 @@ class SlidingTDNN(nn.Module):
             insides.append(product(splice(hidden, block.dilation), block.widen.weight, block.widen.bias))
             hidden = hidden + product(F.silu(insides[-1]), block.narrow.weight, block.narrow.bias)
         logits = product(F.silu(hidden), self.output.weight, self.output.bias)
-        gradient = product(-logits.softmax(-1), self.output.weight.T) * silu_slope(hidden)
+        down = -logits.softmax(-1) if slope is None else slope(logits).to(logits.dtype)
+        gradient = product(down, self.output.weight.T) * silu_slope(hidden)
         for block, inside in zip(reversed(blocks), reversed(insides), strict=True):
             back = product(gradient, block.narrow.weight.T) * silu_slope(inside)
             gradient = gradient + unsplice(product(back, block.widen.weight.T), block.dilation)

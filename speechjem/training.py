@@ -28,7 +28,6 @@ from .data.ahead import drawn_ahead
 from .device import use_bfloat16
 from .errors import DivergenceError, ModelError, UsageError
 from .image_model import ImageModel
-from .jem import energy_of
 from .langevin import Adaptation, ReplayBuffer, Start, sample
 from .losses import OBJECTIVES
 from .model import SpeechModel
@@ -149,17 +148,12 @@ class Trainer(Generic[M]):
         whole, slots = self.buffer.draw(labels, energy.restart)
         part = self._part(whole.shape[1], length)
         chains = whole[:, part]
-        conditional = torch.rand(len(labels), generator=self.generator) >= energy.unconditional
-        conditional, of_chain = conditional.to(self.device), labels[:, None].to(self.device)
+        free = torch.rand(len(labels), generator=self.generator) < energy.unconditional
+        wanted = torch.where(free, -1, labels)[:, None].to(self.device)
         jem = self.model.jem
 
         def gradient(x: Tensor) -> Tensor:
-            with torch.enable_grad():
-                x = x.detach().requires_grad_()
-                logits = jem.logits(x)
-                frame_labels = of_chain.expand(-1, logits.shape[1])
-                total = torch.where(conditional, energy_of(logits, frame_labels), energy_of(logits)).sum()
-                return torch.autograd.grad(total, x)[0]
+            return jem.gradient(x, wanted)
 
         settings = self.adaptation.propose() if energy.adapt else energy.langevin
         if energy.longer_every > 0:
