@@ -346,9 +346,7 @@ class _BlockByBlock:
         channels = len(curve.gains)
         self.rumble = denoiser.rumble_filter(channels)
         self.blocks = Blocks(channels, self.hop, denoiser.context)
-        self.generators = [
-            torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in range(channels)
-        ]
+        self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in range(channels)]
         self.place = 0  # of the next block, in samples
 
     def push(self, samples: np.ndarray) -> Enhanced:

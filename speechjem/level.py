@@ -63,9 +63,7 @@ def follow(powers: np.ndarray) -> np.ndarray:
     # Entry s + window // 2 of the filtered levels is that of the window that begins at block s.
     shares = percentile_filter(level, SHARE, size=(1, window), mode="nearest")
     place = np.arange(blocks)
-    before, after = (
-        np.clip(start, 0, blocks - window) + window // 2 for start in (place - window + 1, place)
-    )
+    before, after = (np.clip(start, 0, blocks - window) + window // 2 for start in (place - window + 1, place))
     lower = np.minimum(shares[:, before], shares[:, after]).clip(min=LOWEST)
     taps = np.hanning(round(SMOOTH / BLOCK) + 3)[1:-1]
     smooth: np.ndarray = convolve1d(lower, taps / taps.sum(), axis=1, mode="nearest")

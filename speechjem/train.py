@@ -217,11 +217,7 @@ class Trainer(training.Trainer[SpeechModel]):
             errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
         conditioned = config.conditioned > 0 and not plain
-        extra = (
-            {"loss_conditioned": config.conditioned * self._conditioned(x_noisy, x, clean, labels)}
-            if conditioned
-            else {}
-        )
+        extra = {"loss_conditioned": config.conditioned * self._conditioned(x_noisy, x, clean, labels)} if conditioned else {}
         with self._exactly():
             estimate = self.model.gain(x.float(), start) * noisy
             spectral = spectral_distance(estimate, clean, self.model.fbank.filters)
@@ -256,9 +252,7 @@ class Trainer(training.Trainer[SpeechModel]):
         # The phase is not what the energy is to judge: both have the turn of the last step.
         aim = torch.cat([aim, last[..., size:].float()], -1)
         observed = self.model.jem.network.observe(noisy)
-        logits = self.model.jem.logits(torch.cat([aim, last.float()]), torch.cat([observed, observed]))[
-            :, stride
-        ]
+        logits = self.model.jem.logits(torch.cat([aim, last.float()]), torch.cat([observed, observed]))[:, stride]
         real, fake = logits.flatten(0, 1).chunk(2)
         return self._objective(real, labels[:, stride].flatten(), fake)[0]
 
