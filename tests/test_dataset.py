@@ -51,7 +51,9 @@ def corpus(**changed: list[Recording]) -> Corpus:
     return replace(whole, **changed)
 
 
-UNDISTURBED = Augmentation(pauses=0.0, rooms=0.0, lines=0.0, clipping=0.0, mu_law=0.0)
+UNDISTURBED = Augmentation(
+    pauses=0.0, rooms=0.0, lines=0.0, clipping=0.0, mu_law=0.0, children=0.0, whispers=0.0, steps=0.0, bangs=0.0
+)
 
 
 def batches(of: Corpus, size: int = 4, seconds: float = 1.0, seed: int = 0, **disturbances: float) -> Batches:
@@ -366,6 +368,8 @@ def test_a_pitch_that_was_not_measured_or_is_blurred_is_unknown():
     assert (batches(corpus(labelled=[aligned]), rooms=1.0).draw(0).pitch == -1).all()
     pauses = batches(corpus(labelled=[aligned]), pauses=1.0).draw(0).pitch
     assert (pauses[1:] == -1).all()
+    for changed in ("steps", "bangs"):
+        assert (batches(corpus(labelled=[aligned]), **{changed: 1.0}).draw(0).pitch == -1).all()
 
 
 def test_behind_its_end_a_recording_has_no_pitch():
