@@ -14,6 +14,7 @@ from .jem import JEM
 from .langevin import LangevinConfig
 from .networks import NetworkConfig, SlidingTDNN
 from .phones import PHONES
+from .speaking import Speaking, told_size
 from .starts import Starts
 
 MODES = ("descent", "prior")
@@ -29,6 +30,7 @@ LIMITS = {
     "network.hidden": (1, 2**16),
     "network.context": (1, 10_000),
     "descent.steps": (1, 100),
+    "speak.steps": (1, 100),
     "denoise_prior.steps": (1, 10_000),
     "denoise_noise_weight": (0.0, 1e6),
     "generate.steps": (1, 10_000),
@@ -47,6 +49,7 @@ class ModelConfig:
         denoise_mode: the better mode of this model, 'descent' or 'prior'.
         denoise_prior: sampler settings of the mode 'prior'.
         denoise_noise_weight: weight of the noise model in the mode 'prior'; 0 is ST-JEM's own way.
+        speak: the trained steps of generation, for networks that are told something.
         generate: sampler settings of generation.
         guidance: weight of log p(y | x) in generation (see `jem.JEM.gradient`).
         temperature: how far generation starts from the means of the phones (see `starts.Starts.draw`).
@@ -60,6 +63,7 @@ class ModelConfig:
     denoise_mode: str = "descent"
     denoise_prior: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, decay=0.85))
     denoise_noise_weight: float = 2.0
+    speak: DescentConfig = field(default_factory=DescentConfig)
     generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, step_size=0.2))
     guidance: float = 2.0
     temperature: float = 0.4
@@ -89,6 +93,8 @@ class ModelConfig:
             raise ValueError("the network's turn must be 0 or as large as its fine structure")
         if self.network.phase > 0 and self.network.fine == 0:
             raise ValueError("a network with phase relations needs fine structure as well")
+        if self.network.told not in (0, told_size(self.fbank.bins)):
+            raise ValueError(f"the network's told must be 0 or {told_size(self.fbank.bins)} values")
 
 
 class SpeechModel(nn.Module):
@@ -99,6 +105,7 @@ class SpeechModel(nn.Module):
         jem: logits, posteriors and energies of frames.
         descent: the trained step sizes.
         starts: where chains of generation start.
+        speaking: the trained steps of generation; None if the network is told nothing.
     """
 
     def __init__(self, config: ModelConfig):
@@ -109,6 +116,7 @@ class SpeechModel(nn.Module):
         network = config.network
         self.descent = Descent(config.descent, config.fbank.bins, network.fine, network.turn)
         self.starts = Starts(len(config.phones), config.fbank.bins)
+        self.speaking = Speaking(config.speak, config.fbank.bins) if config.network.told > 0 else None
 
     def observe(self, spectrum: Tensor) -> Tensor:
         """Frames for the descent to start from: log-mel, fine structure, phase relations.

@@ -27,6 +27,7 @@ class NetworkConfig:
             that knows the envelope only.
         turn: size of the phase by which the spectrum is turned, beside the fine structure, or 0.
         phase: size of the phase relations (`phase`) that are observed beside the fine structure, or 0.
+        told: size of what generation tells the network beside the frames (`speaking`), or 0.
     """
 
     bins: int = 80
@@ -37,6 +38,7 @@ class NetworkConfig:
     fine: int = 0
     turn: int = 0
     phase: int = 0
+    told: int = 0
 
     @property
     def context(self) -> int:
@@ -131,6 +133,8 @@ class SlidingTDNN(nn.Module):
             self.observed = _silent_linear(3 * (config.bins + config.fine), config.channels)
         if config.phase > 0:
             self.observed_phase = _silent_linear(config.phase, config.channels)
+        if config.told > 0:
+            self.told = _silent_linear(3 * config.told, config.channels)
 
     def observe(self, frames: Tensor) -> Tensor:
         """What `forward` takes as observed, (batch, frames, channels).
@@ -145,6 +149,14 @@ class SlidingTDNN(nn.Module):
             if self.config.phase > 0
             else hidden
         )
+
+    def tell(self, conditions: Tensor) -> Tensor:
+        """What `forward` takes as observed when speech is generated, (batch, frames, channels).
+
+        Args:
+            conditions: shape (batch, frames, told).
+        """
+        return product(splice(conditions, 1), self.told.weight)
 
     def _enter(self, x: Tensor, observed: Tensor | None) -> Tensor:
         bins = self.config.bins

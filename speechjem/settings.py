@@ -15,6 +15,7 @@ from .errors import InputError
 from .langevin import LangevinConfig
 from .losses import OBJECTIVES
 from .model import ModelConfig
+from .speaking import told_size
 from .wide_resnet import WideResNetConfig
 
 LARGEST = 1 << 16  # bytes of a configuration
@@ -129,6 +130,36 @@ class EnergyConfig(ObjectiveConfig):
 
 
 @dataclass(frozen=True)
+class SpeakConfig:
+    """The trained steps of generation (`speaking`), on labelled excerpts whose pitch is known.
+
+    Attributes:
+        weight: of all of it in the sum of losses; 0 leaves it out.
+        excerpts: of the batch, an update.
+        changes: weight of the error of the differences in time and in frequency.
+        spread: weight of the error of the deviation over time: what is smoothed too much has too little
+            (the global variance of Toda and Tokuda, IEICE 2007).
+        classify: weight of the cross-entropy of the phones along the steps.
+        energy: weight of the energy objective on E(x | what is told); its negatives are the steps' outputs
+            after some steps of a sampler.
+        stride: every so many frames are examples of that objective.
+        langevin: settings of that sampler, with which generation goes on after the trained steps.
+    """
+
+    weight: float = 0.0
+    excerpts: int = 16
+    changes: float = 0.3
+    spread: float = 0.3
+    classify: float = 0.05
+    energy: float = 0.1
+    stride: int = 4
+    langevin: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=4, step_size=0.1))
+
+    def __post_init__(self) -> None:
+        limits.check(self, excerpts=(1, 10_000), stride=(1, 10_000))
+
+
+@dataclass(frozen=True)
 class LoopConfig:
     """Settings that any training has.
 
@@ -169,6 +200,7 @@ class TrainConfig(LoopConfig):
     """All settings of a training on speech, whose optimisers are Muon and AdamW.
 
     Attributes:
+        speak: the trained steps of generation.
         augment: how excerpts are made.
         start: model folder whose weights to start from, or null for random ones.
         seconds: length of an excerpt.
@@ -191,6 +223,7 @@ class TrainConfig(LoopConfig):
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
+    speak: SpeakConfig = field(default_factory=SpeakConfig)
     augment: Augmentation = field(default_factory=Augmentation)
     start: str | None = None
     seconds: float = 2.0
@@ -212,6 +245,9 @@ class TrainConfig(LoopConfig):
         super().__post_init__()
         limits.check(self, seconds=(0.01, 600), mask_frames=(0, 10_000), mask_bins=(0, 10_000))
         fbank = self.model.fbank
+        if self.speak.weight > 0 and self.model.network.told == 0:
+            size = told_size(fbank.bins)
+            raise ValueError(f"a training of 'speak' needs a network that is told something: told: {size}")
         if self.seconds * fbank.sample_rate < (self.energy.frames - 1) * fbank.hop:
             raise ValueError(f"{self.seconds} s have fewer frames than a chunk ({self.energy.frames})")
 

@@ -124,10 +124,23 @@ class Starts(nn.Module):
         path = self.mean[labels]
         if temperature > 0:
             path = path + temperature * torch.einsum("ctij,ctj->cti", self.factor[labels], deviation)
-        window = torch.hann_window(SMOOTH + 2, periodic=False, device=path.device)[1:-1]
-        edge = SMOOTH // 2
-        held = torch.cat([path[:, :1].expand(-1, edge, -1), path, path[:, -1:].expand(-1, edge, -1)], 1)
-        return _convolved(held, window / window.sum())
+        return _smoothed(path)
+
+    def path(self, labels: Tensor) -> Tensor:
+        """Smoothed means of sequences of phones, shape (batch, frames, bins).
+
+        Args:
+            labels: shape (batch, frames).
+        """
+        return _smoothed(self.mean[labels])
+
+
+def _smoothed(path: Tensor) -> Tensor:
+    """Each frame in the window of its neighbours, the ends held, shape (batch, frames, bins)."""
+    window = torch.hann_window(SMOOTH + 2, periodic=False, device=path.device)[1:-1]
+    edge = SMOOTH // 2
+    held = torch.cat([path[:, :1].expand(-1, edge, -1), path, path[:, -1:].expand(-1, edge, -1)], 1)
+    return _convolved(held, window / window.sum())
 
 
 def _runs(labels: Tensor) -> list[tuple[int, int, int]]:

@@ -5,7 +5,8 @@ An update draws a batch of clean and noisy excerpts and adds four losses, all on
 - cross-entropy of the phones of the clean frames (and, lightly, of the noisy ones),
 - the energy objective (ST-JEM by default) on short chunks of real frames against SGLD samples,
 - the spectral loss of the trained descent from the noisy to the clean frames,
-- a light squared error of every step's log-mel.
+- a light squared error of every step's log-mel,
+- and, if generation has trained steps, those of `speaking_losses`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import checkpoint, distributed, evaluate, training
+from . import checkpoint, distributed, evaluate, speaking_losses, training
 from .data.dataset import UNLABELLED, Batch, Batches, Corpus, load_corpus
 from .data.recording import Recording
 from .device import choose_device
@@ -26,6 +27,7 @@ from .errors import UsageError
 from .fbank import Fbank
 from .langevin import sample, standard_normal
 from .losses import (
+    OBJECTIVES,
     PesqDistance,
     denoising_score_matching,
     envelope_decorrelation,
@@ -34,6 +36,7 @@ from .losses import (
     third_octaves,
 )
 from .model import ModelConfig, SpeechModel
+from .phones import SILENCE
 from .settings import TrainConfig
 
 PIECE = (12, 60)  # frames, the shortest and the longest
@@ -109,11 +112,13 @@ class Trainer(training.Trainer[SpeechModel]):
         fbank, labelled = self.model.fbank, [r for r in corpus.labelled if r.alignment is not None]
         chosen = labelled[:: max(1, len(labelled) // MEASURED)]
         self.model.starts.measure([_frames_of(fbank, r) for r in chosen], fbank.frame_seconds)
+        if self.model.speaking is not None:
+            self.model.speaking.measure(fbank)
 
     def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses by name, and what is worth logging beside them."""
         config, fbank = self.config, self.model.fbank
-        *waveforms, labels = (part.to(self.device, non_blocking=True) for part in batch)
+        *waveforms, labels, _ = (part.to(self.device, non_blocking=True) for part in batch)
         with self._exactly():
             clean, noisy = (fbank.stft(waveform) for waveform in waveforms)
             x_clean, x_noisy = fbank.normalise(fbank.log_mel(clean)), self.model.observe(noisy)
@@ -127,6 +132,8 @@ class Trainer(training.Trainer[SpeechModel]):
             metrics["max_logit"] = torch.maximum(metrics["max_logit"], more["max_logit_energy"])
         if config.denoise > 0:
             losses |= self._denoise_losses(x_noisy, x_clean, noisy, clean, labels)
+        if config.speak.weight > 0:
+            losses |= self._speak_losses(waveforms[0], batch)
         if config.score_matching > 0:
             losses["loss_score_matching"] = config.score_matching * self._score_matching(x_clean)
         return losses, metrics
@@ -248,6 +255,23 @@ class Trainer(training.Trainer[SpeechModel]):
         logits = self.model.jem.logits(torch.cat([aim, last.float()]), torch.cat([observed, observed]))[:, stride]
         real, fake = logits.flatten(0, 1).chunk(2)
         return self._objective(real, labels[:, stride].flatten(), fake)[0]
+
+    def _speak_losses(self, clean: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Those of some excerpts whose phones and pitch are known, brought to the nominal level."""
+        speak, fbank = self.config.speak, self.model.fbank
+        silence = self.config.model.phones.index(SILENCE)
+        known = ((batch.labels != UNLABELLED) & (batch.pitch >= 0)).all(1)
+        rows = (known & ((batch.labels != silence).float().mean(1) > 0.5)).nonzero()[:, 0]
+        rows = rows[torch.randperm(len(rows), generator=self.generator)[: speak.excerpts]]
+        if len(rows) == 0:
+            return {name: clean.new_zeros(()) for name in speaking_losses.NAMES}
+        chosen = clean[rows.to(self.device)]
+        with self._exactly():
+            x = fbank(chosen * fbank.level_gain(chosen))
+        labels, pitch = (part[rows].to(self.device) for part in (batch.labels, batch.pitch))
+        objective = OBJECTIVES[self.config.energy.objective]
+        losses = speaking_losses.losses(self.model, x, labels, pitch, speak, objective, self.noise)
+        return {name: speak.weight * loss for name, loss in losses.items()}
 
     def _piece(self, frames: int) -> int:
         """Length of the pieces that the descent hears: all frames, or at times a few."""

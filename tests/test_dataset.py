@@ -13,7 +13,7 @@ import torch
 from scipy import signal
 
 from speechjem import phones
-from speechjem.data.dataset import UNLABELLED, Augmentation, Batches, Corpus, Recording, load_corpus
+from speechjem.data.dataset import UNLABELLED, Augmentation, Batch, Batches, Corpus, Recording, load_corpus
 from speechjem.data.kaldi import Alignment
 from speechjem.errors import InputError
 
@@ -51,7 +51,9 @@ def corpus(**changed: list[Recording]) -> Corpus:
     return replace(whole, **changed)
 
 
-UNDISTURBED = Augmentation(pauses=0.0, rooms=0.0, lines=0.0, clipping=0.0, mu_law=0.0)
+UNDISTURBED = Augmentation(
+    pauses=0.0, rooms=0.0, lines=0.0, clipping=0.0, mu_law=0.0, children=0.0, whispers=0.0, steps=0.0, bangs=0.0
+)
 
 
 def batches(of: Corpus, size: int = 4, seconds: float = 1.0, seed: int = 0, **disturbances: float) -> Batches:
@@ -59,7 +61,7 @@ def batches(of: Corpus, size: int = 4, seconds: float = 1.0, seed: int = 0, **di
 
 
 def same(a, b) -> bool:
-    return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in ("clean", "noisy", "labels"))
+    return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in Batch._fields)
 
 
 # Batches
@@ -334,3 +336,44 @@ def test_every_disturbance_takes_part(name):
         assert torch.equal(plain.clean[0], disturbed.clean[0])
     else:
         assert not torch.equal(plain.clean[0], disturbed.clean[0])
+
+
+# Pitch
+
+
+def sweep(seconds: float = 8.0) -> Recording:
+    """A tone that rises by 20 Hz a second, with its frequency as the pitch."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    plain = recording("sweep", 0.3 * np.sin(2 * np.pi * (200 * time + 10 * time**2)))
+    return replace(plain, pitch=(200 + 20 * np.arange(0, seconds, 0.01)).astype(np.float16))
+
+
+def test_the_pitch_is_that_of_the_excerpt_at_any_speed():
+    aligned = replace(sweep(), alignment=bursts(0).alignment)
+    batch = batches(corpus(labelled=[aligned]), 40, 1.0, clean=1.0, slopes=0.0).draw(0)
+    heard = []
+    for clean, pitch in zip(batch.clean.numpy(), batch.pitch.numpy(), strict=True):
+        assert pitch.min() > 170
+        phase = np.unwrap(np.angle(signal.hilbert(clean)))
+        frequency = np.diff(phase)[2000:-2000:HOP] * RATE / 2 / np.pi
+        heard.append(
+            np.median(frequency / np.interp(np.arange(2000, 13999, HOP) / HOP, np.arange(101), pitch))
+        )
+    assert np.allclose(heard, 1, atol=0.01)
+
+
+def test_a_pitch_that_was_not_measured_or_is_blurred_is_unknown():
+    assert (batches(corpus()).draw(0).pitch == -1).all()
+    aligned = replace(sweep(), alignment=bursts(0).alignment)
+    assert (batches(corpus(labelled=[aligned]), rooms=1.0).draw(0).pitch == -1).all()
+    pauses = batches(corpus(labelled=[aligned]), pauses=1.0).draw(0).pitch
+    assert (pauses[1:] == -1).all()
+    for changed in ("steps", "bangs"):
+        assert (batches(corpus(labelled=[aligned]), **{changed: 1.0}).draw(0).pitch == -1).all()
+
+
+def test_behind_its_end_a_recording_has_no_pitch():
+    short = replace(sweep(0.3), alignment=bursts(0).alignment)
+    pitch = batches(corpus(labelled=[short]), 8).draw(0).pitch
+    assert (pitch[:, 40:] == 0).all()
+    assert (pitch[:, :20] > 170).all()

@@ -99,7 +99,7 @@ class Doubled:
 
     def draw(self, number: int) -> Batch:
         pair = [self.batches.draw(2 * number + k) for k in range(2)]
-        return Batch(*(torch.cat([getattr(b, part) for b in pair]) for part in ("clean", "noisy", "labels")))
+        return Batch(*(torch.cat([getattr(b, part) for b in pair]) for part in Batch._fields))
 
 
 def test_two_processes_learn_what_one_learns_from_batches_of_double_size(labelled, trained):

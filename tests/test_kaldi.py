@@ -220,3 +220,21 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
     (write(tmp_path) / "wav.scp").unlink()
     (tmp_path / "wav.scp").mkdir()
     assert refusal(tmp_path).startswith(f"{tmp_path / 'wav.scp'} cannot be read as text")
+
+
+def test_a_pitch_that_was_measured_comes_with_the_utterance(tmp_path):
+    np.savez(write(tmp_path) / "pitch.npz", u1=np.array([0.0, 120.5]))
+    found = read(tmp_path)
+    assert found["u1"].pitch.tolist() == [0, 120.5]
+    assert found["u2"].pitch is None
+
+
+@pytest.mark.parametrize("track", [[[1.0]], [-1.0], [], [float("nan")]])
+def test_a_pitch_that_is_none_is_refused(tmp_path, track):
+    np.savez(write(tmp_path) / "pitch.npz", u1=np.array(track))
+    assert "pitch.npz: u1 has no frequencies" in refusal(tmp_path)
+
+
+def test_a_file_that_is_no_table_of_pitches_is_refused(tmp_path):
+    (write(tmp_path) / "pitch.npz").write_bytes(b"PK\x03\x04 nothing")
+    assert "measure the pitch again" in refusal(tmp_path)

@@ -22,7 +22,7 @@ import torch
 import yaml
 from test_checkpoint import Trap
 
-from speechjem import Denoiser, checkpoint, evaluate, phones, settings, train
+from speechjem import Denoiser, checkpoint, evaluate, phones, settings, speaking_losses, train
 from speechjem.data.dataset import UNLABELLED, Augmentation
 from speechjem.descent import DescentConfig
 from speechjem.errors import DivergenceError, InputError, ModelError, UsageError
@@ -31,7 +31,7 @@ from speechjem.langevin import LangevinConfig
 from speechjem.losses import OBJECTIVES
 from speechjem.model import ModelConfig
 from speechjem.networks import NetworkConfig
-from speechjem.settings import DataConfig, EnergyConfig, TrainConfig
+from speechjem.settings import DataConfig, EnergyConfig, SpeakConfig, TrainConfig
 from speechjem.train import Trainer
 
 TINY = TrainConfig(
@@ -125,6 +125,46 @@ def test_denoising_is_learnt(toy_corpus, device):
     pairs = [pair for b in unseen for pair in zip(b.clean.numpy(), b.noisy.numpy(), strict=True)]
     gains = [si_sdr(clean, denoise(noisy, 16000)) - si_sdr(clean, noisy) for clean, noisy in pairs]
     assert np.mean(gains) > 1.0
+
+
+def pitched(corpus, pitch: float | None = 120.0):
+    """The corpus with a pitch that all its voiced phones would have."""
+
+    def one(recording):
+        names = [
+            phones.PHONES[n] for n in recording.alignment.at(np.arange(len(recording.samples) // 160) / 100)
+        ]
+        track = np.array([pitch if name in phones.VOICED else 0 for name in names], np.float16)
+        return replace(recording, pitch=track)
+
+    return replace(corpus, labelled=[one(recording) for recording in corpus.labelled])
+
+
+SPEAKING = replace(
+    with_energy(TINY, weight=0.0),
+    model=replace(TINY.model, network=replace(TINY.model.network, told=242)),
+    denoise=0.0,
+    speak=SpeakConfig(weight=1.0, excerpts=4),
+    augment=Augmentation(pauses=0.0, rooms=0.0),
+)
+
+
+def test_generation_is_trained_where_the_pitch_is_known(toy_corpus, device):
+    trainer, metrics = run(SPEAKING, pitched(toy_corpus), 5, device=device)
+    assert all(metrics[0][name] > 0 for name in speaking_losses.NAMES)
+    assert all(math.isfinite(value) for row in metrics for value in row.values())
+    assert (trainer.model.jem.network.told.weight != 0).any()
+    assert (trainer.model.speaking.harmonics != 0).any()
+
+
+def test_where_no_pitch_is_known_generation_is_not_trained(toy_corpus):
+    _, (metrics,) = run(SPEAKING, toy_corpus, 1)
+    assert [metrics[name] for name in speaking_losses.NAMES] == [0, 0, 0]
+
+
+def test_a_training_of_speaking_needs_a_network_that_is_told_something():
+    with pytest.raises(ValueError, match="told: 242"):
+        replace(TINY, speak=SpeakConfig(weight=1.0))
 
 
 def test_features_are_normalised_by_the_corpus(toy_corpus):

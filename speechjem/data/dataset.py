@@ -23,18 +23,25 @@ from .. import audio, level, rumble
 from ..errors import InputError
 from . import degrade, mixing
 from .kaldi import Utterance, read_directory
-from .recording import Recording, in_memory
+from .recording import UNKNOWN, Recording, in_memory
 from .shards import Shards, Window, are_shards
 
 UNLABELLED = -1
 
 
 class Batch(NamedTuple):
-    """Clean and noisy excerpts, float32 (batch, samples), and labels (batch, frames), -1 where unknown."""
+    """Excerpts, float32 (batch, samples), and what is known of the clean ones over time (batch, frames).
+
+    Attributes:
+        clean, noisy: waveforms.
+        labels: phones, -1 where unknown.
+        pitch: in Hz, float32, 0 where unvoiced; -1 where unknown, and where a room blurs it.
+    """
 
     clean: Tensor
     noisy: Tensor
     labels: Tensor
+    pitch: Tensor
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,8 @@ def _in_memory(directory: Path, sample_rate: int, allow_pipes: bool) -> Iterator
     """The utterances of a data directory and their recordings, read by as many threads as there are cores."""
 
     def read(utterance: Utterance) -> tuple[Utterance, Recording]:
-        return utterance, in_memory(utterance.name, utterance.read(), sample_rate, utterance.alignment)
+        known = utterance.alignment, utterance.pitch
+        return utterance, in_memory(utterance.name, utterance.read(), sample_rate, *known)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         yield from threads.map(read, read_directory(directory, allow_pipes))
@@ -250,8 +258,7 @@ class Batches:
         rng = np.random.default_rng([self.seed, number])
         # The first has labels, so that no batch is without.
         examples = [self._example(rng, place == 0) for place in range(self.size)]
-        clean, noisy, labels = (torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True))
-        return Batch(clean, noisy, labels)
+        return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True)))
 
     def _hold(self, corpus: Corpus) -> None:
         """Draw from this, until something else is in memory."""
@@ -263,19 +270,24 @@ class Batches:
         self._speech = _Pool([*corpus.labelled, *corpus.unlabelled])
         self._noise = _Pool(corpus.noise)
 
-    def _example(self, rng: np.random.Generator, first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _example(self, rng: np.random.Generator, first: bool) -> tuple[np.ndarray, ...]:
         labelled = first or not self._unlabelled or rng.random() >= self.UNLABELLED_SHARE
         recording = (self._labelled if labelled else self._unlabelled).choose(rng)
-        clean, labels = self._excerpt(rng, recording, plain=first)
+        dry, labels, pitch = self._excerpt(rng, recording, plain=first)
         if not first and rng.random() < self.augmentation.pauses:
-            clean, labels = np.zeros_like(clean), np.full_like(labels, UNLABELLED)
+            dry, labels = np.zeros_like(dry), np.full_like(labels, UNLABELLED)
+            pitch = np.full_like(pitch, UNKNOWN)
         noise = mixing.noises(rng, self._crop_noise, self._crop_speech, self.length)
-        clean, noise = (self._somewhere(rng, x) for x in (mixing.equalise(rng, clean, 5.0), noise))
+        dry = mixing.equalise(rng, dry, 5.0)
+        clean, noise = (self._somewhere(rng, x) for x in (dry, noise))
+        blurred = clean is not dry
         snr = 40.0 if rng.random() < self.augmentation.clean else rng.uniform(*self.augmentation.snr)
         noise /= max(mixing.rms(noise), 1e-6)
-        clean, noisy = mixing.mix(clean, noise, recording.rms, snr, self.level)
-        clean, noisy = self._transmitted(rng, *self._eventful(rng, clean, noisy))
-        return *self._levelled(rng, clean, noisy), labels
+        clean, mixture = mixing.mix(clean, noise, recording.rms, snr, self.level)
+        stepped, noisy = self._eventful(rng, clean, mixture)
+        if blurred or noisy is not mixture:  # a step or a bang also moves the gain of what is spoken
+            pitch = np.full_like(pitch, UNKNOWN)
+        return *self._levelled(rng, *self._transmitted(rng, stepped, noisy)), labels, pitch
 
     def _eventful(
         self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
@@ -318,10 +330,8 @@ class Batches:
             noisy = rumble.removed(noisy, self.corpus.sample_rate)
         return rumble.removed(clean, self.corpus.sample_rate), noisy
 
-    def _excerpt(
-        self, rng: np.random.Generator, recording: Recording, plain: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """A piece of a recording, half the time at another speed, at times whispered, and its labels.
+    def _excerpt(self, rng: np.random.Generator, recording: Recording, plain: bool) -> tuple[np.ndarray, ...]:
+        """A piece of a recording, half the time at another speed, at times whispered; its labels and pitch.
 
         Args:
             plain: keep the labels.
@@ -335,13 +345,15 @@ class Batches:
             samples = audio.resample(samples, speed * self.corpus.sample_rate, self.corpus.sample_rate)
         samples = samples[: self.length]
         frames = np.arange(self.length // self.hop + 1)
+        times = (start + frames * self.hop * speed) / self.corpus.sample_rate
+        pitch = recording.pitch_at(times)
+        pitch = np.where(pitch > 0, np.float32(speed) * pitch, pitch)
         whispered = not plain and rng.random() < self.augmentation.whispers
         if whispered:
-            samples = degrade.whisper(rng, samples)
+            samples, pitch = degrade.whisper(rng, samples), np.full_like(pitch, UNKNOWN)
         if recording.alignment is None or child or whispered:
-            return samples, np.full(len(frames), UNLABELLED)
-        times = (start + frames * self.hop * speed) / self.corpus.sample_rate
-        return samples, recording.alignment.at(times)
+            return samples, np.full(len(frames), UNLABELLED), pitch
+        return samples, recording.alignment.at(times), pitch
 
     def _crop_speech(self, rng: np.random.Generator, length: int) -> np.ndarray:
         return _cut(rng, self._speech.choose(rng).samples, length)[1]

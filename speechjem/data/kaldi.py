@@ -22,6 +22,9 @@ from ..audio import Audio
 from ..audio import read as read_audio
 from ..errors import InputError, UsageError
 
+PITCH = "pitch.npz"
+PITCH_SECONDS = 0.01  # distance of two values of it
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -54,6 +57,7 @@ class Utterance:
         audio: that recording's file; a command that writes it, if it ends in "|".
         alignment: its phones, or None where the CTM does not have it.
         start, end: of the segment in the recording, in seconds; None is the recording's end.
+        pitch: as in `read_pitch`, or None where it is not known.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Utterance:
     alignment: Alignment | None
     start: float = 0.0
     end: float | None = None
+    pitch: np.ndarray | None = None
 
     def read(self) -> Audio:
         """Its samples.
@@ -87,9 +92,10 @@ def read_directory(
 
     Args:
         directory: has wav.scp, utt2spk, perhaps segments and, for labelled speech, ali.ctm (Kaldi's CTM
-            with phones). Times of a segment's phones are those in the segment.
+            with phones). Times of a segment's phones are those in the segment. What recipes/steps/pitch.py
+            measured is taken from pitch.npz, if that is there.
         allow_pipes: take commands of wav.scp; whoever wrote it can then run anything on this machine.
-        with_alignments: read ali.ctm, if there is one.
+        with_alignments: read ali.ctm and pitch.npz, if they are there.
 
     Raises:
         InputError: naming file and line, for anything missing or malformed.
@@ -97,12 +103,14 @@ def read_directory(
     speakers = {name: speaker for _, name, speaker in pairs(directory / "utt2spk")}
     ctm = directory / "ali.ctm"
     alignments = read_ctm(ctm) if with_alignments and ctm.exists() else {}
+    pitch = read_pitch(directory / PITCH) if with_alignments and (directory / PITCH).exists() else {}
     utterances = []
     source, pieces = _pieces(directory, allow_pipes)
     for number, name, recording, file, start, end in pieces:
         if name not in speakers:
             raise InputError(f"{source}:{number}: {name} has no speaker; add it to utt2spk.")
-        utterances.append(Utterance(name, recording, file, speakers[name], alignments.get(name), start, end))
+        measured = alignments.get(name), start, end, pitch.get(name)
+        utterances.append(Utterance(name, recording, file, speakers[name], *measured))
     return utterances
 
 
@@ -208,6 +216,23 @@ def read_ctm(path: Path) -> dict[str, Alignment]:
         starts, ends, labels = zip(*sorted(entries), strict=True)
         alignments[name] = Alignment(np.array(starts), np.array(ends), np.array(labels))
     return alignments
+
+
+def read_pitch(path: Path) -> dict[str, np.ndarray]:
+    """Pitch by utterance: Hz every `PITCH_SECONDS` from its start, 0 where unvoiced, shape (n,).
+
+    Raises:
+        InputError: if the file is no such table.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            tracks = {name: np.asarray(file[name], np.float16) for name in file.files}
+    except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
+        raise InputError(f"{path} cannot be read ({error}); measure the pitch again.") from error
+    for name, track in tracks.items():
+        if track.ndim != 1 or len(track) == 0 or not (track >= 0).all():
+            raise InputError(f"{path}: {name} has no frequencies over time; measure the pitch again.")
+    return tracks
 
 
 def pairs(path: Path) -> Iterator[tuple[int, str, str]]:
