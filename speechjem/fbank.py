@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import SpeechjemError
@@ -100,6 +101,18 @@ class Fbank(nn.Module):
         flat = spectrum.reshape(-1, *spectrum.shape[-2:]).transpose(-1, -2)
         waveform = torch.istft(flat, self.config.window, self.config.hop, window=self.window, length=samples)
         return waveform.reshape(*spectrum.shape[:-2], samples)
+
+    def overlap_add(self, spectrum: Tensor, samples: int) -> Tensor:
+        """`istft`, shape (batch, frames, frequencies), without its checks, which a GPU would have to wait for."""
+        window, hop = self.config.window, self.config.hop
+        frames = torch.fft.irfft(spectrum, window) * self.window
+        size = (spectrum.shape[1] - 1) * hop + window
+        weight = self.window.square()[None, :, None].expand(1, window, spectrum.shape[1])
+        total, weight = (
+            F.fold(part, (1, size), (1, window), stride=(1, hop))[:, 0, 0] for part in (frames.mT, weight)
+        )
+        inside = slice(window // 2, window // 2 + samples)
+        return total[:, inside] / weight[:, inside].clamp_min(1e-8)
 
     def log_mel(self, spectrum: Tensor) -> Tensor:
         """Natural logarithm of the mel power of a complex spectrum, or of its power if it is real."""

@@ -168,7 +168,8 @@ class ReplayBuffer:
         shape: shape of one chain, (frames, bins) for speech, (channels, height, width) for images.
         start: draws a new chain for every class of a list: a function of (classes, generator) to a tensor of
             shape (len(classes), *shape).
-        generator: source of all randomness in the buffer.
+        generator: source of all choices, on the CPU.
+        device: where the chains are kept.
     """
 
     def __init__(
@@ -178,21 +179,22 @@ class ReplayBuffer:
         shape: tuple[int, ...],
         start: Start,
         generator: torch.Generator,
+        device: torch.device | None = None,
     ):
         self.start = start
         self.generator = generator
         labels = torch.arange(classes).repeat_interleave(slots)
-        self.chains = start(labels, generator).reshape(classes, slots, *shape)
+        self.chains = start(labels, generator).reshape(classes, slots, *shape).to(device)
 
-    def draw(self, labels: Tensor, restart: float) -> tuple[Tensor, Tensor]:
-        """Take one chain for every label; no slot is taken twice in one draw.
+    def choose(self, labels: Tensor, restart: float) -> tuple[Tensor, Tensor]:
+        """Choose a slot for every label, none twice, and which chains start anew.
 
         Args:
-            labels: classes wanted, shape (n,).
+            labels: classes wanted, shape (n,), on the CPU.
             restart: probability that a chain starts anew.
 
         Returns:
-            The chains, shape (n, *shape), and the slots to `put` them back to, shape (n,).
+            Slots, integers, and whether to start anew, both (n,), on the CPU.
 
         Raises:
             ValueError: if a class is wanted more often than it has slots.
@@ -206,28 +208,38 @@ class ReplayBuffer:
                 )
             order = torch.randperm(self.chains.shape[1], generator=self.generator)
             slots[wanted] = order[: len(wanted)]
-        chains = self.chains[labels, slots].clone()
-        renew = torch.rand(len(labels), generator=self.generator) < restart
-        chains[renew] = self.start(labels[renew], self.generator)
-        return chains, slots
+        return slots, torch.rand(len(labels), generator=self.generator) < restart
+
+    def take(self, labels: Tensor, slots: Tensor, anew: Tensor, generator: torch.Generator) -> Tensor:
+        """The chains of some slots, shape (n, *shape).
+
+        Args:
+            labels, slots, anew: as `choose` takes and gives them, on the device of the chains.
+            generator: source of new chains, on that device.
+        """
+        chains = self.chains[labels, slots]
+        new = self.start(labels, generator)
+        return torch.where(anew.reshape(-1, *[1] * (chains.ndim - 1)), new, chains)
 
     def put(self, labels: Tensor, slots: Tensor, chains: Tensor) -> None:
-        """Put chains back where `draw` found them."""
+        """Put chains into slots; shapes as in `take`."""
         self.chains[labels, slots] = chains.detach().to(self.chains)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What `load_state_dict` needs to go on exactly here."""
-        return {"chains": self.chains.clone(), "generator": self.generator.get_state()}
+        return {"chains": self.chains.to("cpu", copy=True), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from a saved state."""
-        self.chains = state["chains"].clone()
+        self.chains = state["chains"].to(self.chains.device, copy=True)
         self.generator.set_state(state["generator"])
 
 
 def standard_normal(shape: tuple[int, ...]) -> Start:
     """Start of chains from N(0, 1), for normalised frames."""
-    return lambda labels, generator: torch.randn((len(labels), *shape), generator=generator)
+    return lambda labels, generator: torch.randn(
+        (len(labels), *shape), generator=generator, device=generator.device
+    )
 
 
 def uniform(shape: tuple[int, ...]) -> Start:

@@ -200,11 +200,14 @@ class PesqDistance(torch.nn.Module):
 
         Examples without speech, for which PESQ is undefined, are left out; 0 if none remains.
         """
-        speech = clean.square().mean(-1) > 1e-5
-        if not speech.any():
-            return estimate.new_zeros(())
-        distances: Tensor = self.distance(clean[speech], estimate[speech])
-        return distances.mean()
+        speech = (clean.square().mean(-1) > 1e-5).float()
+        # PESQ of silence has no value: noise stands in for it, and does not count.
+        noise = torch.linspace(0, 1, clean.shape[1], device=clean.device).mul(1e4).square().sin()
+        clean, estimate = (
+            torch.where(speech[:, None] > 0, x, scale * noise) for x, scale in ((clean, 0.1), (estimate, 0.2))
+        )
+        distances: Tensor = self.distance(clean, estimate)
+        return (distances * speech).sum() / speech.sum().clamp_min(1)
 
     def _aligned(self, signal: Tensor) -> Tensor:
         """Level alignment of P.862: power 1e7 between 325 Hz and 3.25 kHz, as the package has it."""

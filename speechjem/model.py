@@ -116,7 +116,8 @@ class SpeechModel(nn.Module):
         network = config.network
         self.descent = Descent(config.descent, config.fbank.bins, network.fine, network.turn)
         self.starts = Starts(len(config.phones), config.fbank.bins)
-        self.speaking = Speaking(config.speak, config.fbank.bins) if config.network.told > 0 else None
+        told = config.network.told > 0
+        self.speaking = Speaking(config.speak, config.fbank.bins, config.phones) if told else None
 
     def observe(self, spectrum: Tensor) -> Tensor:
         """Frames for the descent to start from: log-mel, fine structure, phase relations.

@@ -166,6 +166,8 @@ class LoopConfig:
     Attributes:
         updates: number of updates.
         batch: excerpts or images an update.
+        deals: updates in a row that share a batch, where drawing takes longer than training: in speech, each but the
+            first deals its noises to other excerpts.
         learning_rate: peak of the rate of all optimisers, reached after `warmup` updates, falling as a
             cosine.
         clip: bound on the norm of the gradient.
@@ -178,6 +180,7 @@ class LoopConfig:
     energy: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     updates: int = 12000
     batch: int = 8
+    deals: int = 1
     learning_rate: float = 1e-3
     warmup: int = 300
     weight_decay: float = 0.01
@@ -191,7 +194,7 @@ class LoopConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        counts = ("updates", "log_every", "validate_every", "save_every")
+        counts = ("updates", "deals", "log_every", "validate_every", "save_every")
         limits.check(self, **dict.fromkeys(counts, (1, 1e9)), batch=(1, 10_000), learning_rate=(1e-12, 1e6))
 
 

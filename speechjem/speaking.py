@@ -10,7 +10,7 @@ speech has for the same phones, pitch and voice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from .descent import DescentConfig
 from .fbank import Fbank
 from .jem import JEM
+from .phones import PHONES, VOICED
 
 LOWEST, HIGHEST = 55.0, 480.0  # Hz; outside, pitch counts as these
 PITCHES = 192  # between them, evenly on a scale of logarithms
@@ -40,15 +41,19 @@ class Speaking(nn.Module):
     Args:
         config: number of steps.
         bins: size of a frame.
+        phones: names of the classes.
 
     Attributes:
         harmonics: normalised frames of pulses without their envelope, shape (pitches, bins).
+        voiced: which phones are voiced, shape (phones,).
     """
 
     harmonics: Tensor
+    voiced: Tensor
 
-    def __init__(self, config: DescentConfig, bins: int):
+    def __init__(self, config: DescentConfig, bins: int, phones: Sequence[str] = PHONES):
         super().__init__()
+        self.register_buffer("voiced", torch.tensor([p in VOICED for p in phones]), persistent=False)
         self.config = config
         self.log_size = nn.Parameter(torch.full((config.steps, bins), math.log(2.0)))
         self.register_buffer("harmonics", torch.zeros(PITCHES, bins))

@@ -12,7 +12,7 @@ from torch import Tensor
 from .langevin import sample
 from .losses import Objective
 from .model import SpeechModel
-from .phones import SILENCE, VOICED
+from .phones import SILENCE
 from .settings import SpeakConfig
 from .speaking import smooth_contour, voice_offset
 
@@ -81,7 +81,7 @@ def _told(
     batch, bins = len(x), x.shape[-1]
     luck = torch.rand((3, batch, 1), device=x.device, generator=generator)
     names = model.config.phones
-    by_rule = torch.tensor([name in VOICED for name in names], device=x.device)[labels]
+    by_rule = model.speaking.voiced[labels]
     voiced = torch.where(luck[0] < BY_RULE, by_rule, pitch > 0)
     contour = smooth_contour(pitch, voiced)
     pitch = torch.where((luck[0] < BY_RULE) | (luck[1] < SMOOTHED), contour, pitch)

@@ -11,8 +11,9 @@ An update draws a batch of clean and noisy excerpts and adds four losses, all on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,9 +39,43 @@ from .losses import (
 from .model import ModelConfig, SpeechModel
 from .phones import SILENCE
 from .settings import TrainConfig
+from .training import Chains
 
 PIECE = (12, 60)  # frames, the shortest and the longest
 MEASURED = 500  # labelled recordings that say where chains of generation start
+
+
+class Plan(NamedTuple):
+    """What an update works on: a batch, and which parts of it the losses take.
+
+    Attributes:
+        clean, noisy, labels, pitch: as in `Batch`.
+        rows, frames: of the chunks of the energy objective, shape (chunks, 1) and (chunks, length).
+        part: frames of the chains that move, shape (length,).
+        deal: rows whose noises the excerpts get, shape (batch,), and
+        level: of these mixtures in dB re full scale, NaN where the excerpt is left as it is.
+        conditioned: rows of the conditioned energy's objective.
+        spoken: rows that generation is trained on, and
+        speaking: 1, or 0 if none has a known pitch.
+        labels_of_chains, slots, anew, wanted: as in `training.Chains`.
+    """
+
+    clean: Tensor
+    noisy: Tensor
+    labels: Tensor
+    pitch: Tensor
+    rows: Tensor
+    frames: Tensor
+    part: Tensor
+    deal: Tensor
+    level: Tensor
+    conditioned: Tensor
+    spoken: Tensor
+    speaking: Tensor
+    labels_of_chains: Tensor
+    slots: Tensor
+    anew: Tensor
+    wanted: Tensor
 
 
 class Trainer(training.Trainer[SpeechModel]):
@@ -67,6 +102,7 @@ class Trainer(training.Trainer[SpeechModel]):
         if config.pesq > 0 and device is not None and device.type == "mps":
             raise UsageError("PESQ's loss needs double precision, which MPS lacks; pass --device cpu.")
         torch.manual_seed(config.seed)
+        self.silence = config.model.phones.index(SILENCE)
         self.model = build(config.model)
         shape = (config.energy.frames, config.model.fbank.bins)
         first = corpus.at(0)  # the same for all processes
@@ -115,51 +151,92 @@ class Trainer(training.Trainer[SpeechModel]):
         if self.model.speaking is not None:
             self.model.speaking.measure(fbank)
 
-    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _plan(self, batch: Batch) -> Plan:
+        energy, labelled = self.config.energy, (batch.labels != UNLABELLED).all(1)
+        length = energy.frames
+        if energy.shortest > 0:  # one of three lengths
+            share = torch.randint(3, (), generator=self.generator).item() / 2
+            length = round(energy.shortest + share * (length - energy.shortest))
+        rows, frames = self._chunks(labelled, batch.labels.shape[1], length)
+        start = torch.randint(energy.frames - length + 1, (), generator=self.generator)
+        chains = self._choose_chains(batch.labels[rows, frames])
+        speaking = labelled & (batch.pitch >= 0).all(1) & ((batch.labels != self.silence).float().mean(1) > 0.5)
+        places = (
+            rows,
+            frames,
+            start + torch.arange(length),
+            *self._deal(len(labelled)),
+            self._some(labelled, energy.chunks),
+            self._some(speaking, self.config.speak.excerpts),
+            speaking.any().float(),
+        )
+        parts = (part.to(self.device, non_blocking=True) for part in (*batch, *places))
+        return Plan(*parts, *chains)
+
+    def _deal(self, rows: int) -> tuple[Tensor, Tensor]:
+        """Which excerpt gets which noise, and the level of the mixture in dB; the first time, all stays."""
+        order, level = torch.arange(rows), torch.full((rows,), torch.nan)
+        if self.update % self.config.deals:
+            order = torch.randperm(rows, generator=self.generator)
+            spread = 12 * torch.rand(rows, generator=self.generator) - 6  # as `Batches` does
+            level = self.config.model.fbank.level + spread
+        return order, level
+
+    def _some(self, chosen: Tensor, count: int) -> Tensor:
+        """Rows of a batch, as many different ones of the chosen as there are, shape (count,)."""
+        rows = chosen.nonzero()[:, 0] if chosen.any() else torch.arange(len(chosen))
+        rows = rows[torch.randperm(len(rows), generator=self.generator)]
+        return rows.repeat(-(-count // len(rows)))[:count]
+
+    def _is_fixed(self) -> bool:
+        config, energy = self.config, self.config.energy
+        varying = (energy.adapt, energy.longer_every, energy.unlabelled, config.cut, config.score_matching)
+        return not any(varying) and config.unconditioned == 0 and not any(config.descent_schedule)
+
+    def _losses(self, given: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses by name, and what is worth logging beside them."""
-        config, fbank = self.config, self.model.fbank
-        *waveforms, labels, _ = (part.to(self.device, non_blocking=True) for part in batch)
+        config, fbank, plan = self.config, self.model.fbank, Plan(*given)
         with self._exactly():
-            clean, noisy = (fbank.stft(waveform) for waveform in waveforms)
+            clean, noisy = (fbank.stft(waveform) for waveform in _dealt(plan))
             x_clean, x_noisy = fbank.normalise(fbank.log_mel(clean)), self.model.observe(noisy)
         logits = self.model.jem.logits(self._masked(x_clean))
-        losses = {"loss_classify": config.classify * _cross_entropy(logits, labels)}
-        metrics = {"accuracy": _accuracy(logits, labels), "max_logit": logits.abs().max()}
+        losses = {"loss_classify": config.classify * _cross_entropy(logits, plan.labels)}
+        metrics = {"accuracy": _accuracy(logits, plan.labels), "max_logit": logits.abs().max()}
         if config.energy.weight > 0:
-            loss, more = self._energy_loss(x_clean, batch.labels)
+            loss, more = self._energy_loss(x_clean, plan)
             losses["loss_energy"] = config.energy.weight * loss
             metrics |= more
             metrics["max_logit"] = torch.maximum(metrics["max_logit"], more["max_logit_energy"])
         if config.denoise > 0:
-            losses |= self._denoise_losses(x_noisy, x_clean, noisy, clean, labels)
+            losses |= self._denoise_losses(x_noisy, x_clean, noisy, clean, plan)
         if config.speak.weight > 0:
-            losses |= self._speak_losses(waveforms[0], batch)
+            losses |= self._speak_losses(plan)
         if config.score_matching > 0:
             losses["loss_score_matching"] = config.score_matching * self._score_matching(x_clean)
         return losses, metrics
 
-    def _energy_loss(self, x: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The energy objective on chunks of real frames and on samples of the same length.
-
-        The labels are on the CPU, where what to take is drawn; the places of chunks may be as well.
-        """
-        energy, unlabelled = self.config.energy, (labels == UNLABELLED).all(1)
-        length = energy.frames
-        if energy.shortest > 0:
-            length = int(torch.randint(energy.shortest, length + 1, (), generator=self.generator))
-        place = self._chunks((labels != UNLABELLED).all(1), x.shape[1], length)
-        chunks, chunk_labels = x[place], labels[place]
-        sampled = self._sample(chunk_labels, length)
+    def _energy_loss(self, x: Tensor, plan: Plan) -> tuple[Tensor, dict[str, Tensor]]:
+        """The energy objective on chunks of real frames and on samples of the same length."""
+        energy, place = self.config.energy, (plan.rows, plan.frames)
+        chunks, labels = x[place], plan.labels[place]
+        sampled = self._sample(Chains(*plan[-4:]), plan.part)
         if energy.sequences > 0:
-            sampled = torch.cat([sampled, self._said(chunk_labels[: energy.sequences])])
+            sampled = torch.cat([sampled, self._said(labels[: energy.sequences])])
         stride = slice(energy.stride // 2, None, energy.stride)
         logits = self.model.jem.logits(torch.cat([chunks, sampled]))[:, stride]
         real, fake = logits[: len(chunks)].flatten(0, 1), logits[len(chunks) :].flatten(0, 1)
-        loss, metrics = self._objective(real, chunk_labels[:, stride].flatten().to(x.device), fake)
-        if energy.unlabelled > 0 and unlabelled.any():
-            more = self.model.jem.logits(x[self._chunks(unlabelled, x.shape[1], length)])[:, stride]
-            loss = loss + energy.unlabelled * example(more.flatten(0, 1), fake)
+        loss, metrics = self._objective(real, labels[:, stride].flatten(), fake)
+        if energy.unlabelled > 0:
+            loss = loss + energy.unlabelled * self._unlabelled_loss(x, plan, fake)
         return loss, metrics
+
+    def _unlabelled_loss(self, x: Tensor, plan: Plan, fake: Tensor) -> Tensor:
+        unlabelled = (plan.labels == UNLABELLED).all(1).cpu()
+        if not unlabelled.any():
+            return x.new_zeros(())
+        stride = slice(self.config.energy.stride // 2, None, self.config.energy.stride)
+        place = self._chunks(unlabelled, x.shape[1], plan.frames.shape[1])
+        return example(self.model.jem.logits(x[place])[:, stride].flatten(0, 1), fake)
 
     def _said(self, labels: Tensor) -> Tensor:
         """What generation makes of sequences of phones, shape (sequences, frames, bins).
@@ -168,12 +245,11 @@ class Trainer(training.Trainer[SpeechModel]):
             labels: shape (sequences, frames).
         """
         model, config = self.model, self.model.config
-        wanted = labels.to(self.device)
         with self._exactly():
-            starts = model.starts.draw_each(wanted, self.noise, config.temperature)
+            starts = model.starts.draw_each(labels, self.noise, config.temperature)
 
         def gradient(x: Tensor) -> Tensor:
-            return model.jem.gradient(x, wanted, config.guidance)
+            return model.jem.gradient(x, labels, config.guidance)
 
         return sample(gradient, starts, config.generate, self.noise)
 
@@ -202,9 +278,9 @@ class Trainer(training.Trainer[SpeechModel]):
         return rows[:, None], starts + torch.arange(length)
 
     def _denoise_losses(
-        self, x_noisy: Tensor, x_clean: Tensor, noisy: Tensor, clean: Tensor, labels: Tensor
+        self, x_noisy: Tensor, x_clean: Tensor, noisy: Tensor, clean: Tensor, plan: Plan
     ) -> dict[str, Tensor]:
-        config = self.config
+        config, labels = self.config, plan.labels
         share = self.update / config.updates
         # At times by the envelope alone, so that E(x) stays an energy one can follow.
         plain = torch.rand((), generator=self.generator).item() < config.unconditioned
@@ -216,8 +292,6 @@ class Trainer(training.Trainer[SpeechModel]):
             x, logits = _joined(piece, frames), _joined(piece_logits, frames)
             errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
-        conditioned = config.conditioned > 0 and not plain
-        extra = {"loss_conditioned": config.conditioned * self._conditioned(x_noisy, x, clean, labels)} if conditioned else {}
         with self._exactly():
             estimate = self.model.gain(x.float(), start) * noisy
             spectral = spectral_distance(estimate, clean, self.model.fbank.filters)
@@ -230,48 +304,42 @@ class Trainer(training.Trainer[SpeechModel]):
             }
             if self.pesq is not None:
                 samples = self.batches.length
-                waveforms = (self.model.fbank.istft(s, samples) for s in (estimate, clean))
+                waveforms = (self.model.fbank.overlap_add(s, samples) for s in (estimate, clean))
                 losses["loss_pesq"] = config.pesq * self.pesq(*waveforms)
-        return losses | extra
+        if config.conditioned > 0 and not plain:
+            losses["loss_conditioned"] = config.conditioned * self._conditioned_loss(x_noisy, x, clean, plan)
+        return losses
 
-    def _conditioned(self, noisy: Tensor, last: Tensor, clean: Tensor, labels: Tensor) -> Tensor:
+    def _conditioned_loss(self, noisy: Tensor, last: Tensor, clean: Tensor, plan: Plan) -> Tensor:
         """The energy objective on E(x | noisy), with the last frames of the descent as negatives.
 
         Args:
             noisy: frames as observed.
             last: frames after the last step.
             clean: spectrum of the clean speech.
-            labels: shape (batch, frames).
+            plan: of the update.
         """
         stride = slice(self.config.energy.stride // 2, None, self.config.energy.stride)
-        rows = (labels != UNLABELLED).all(1).nonzero()[: self.config.energy.chunks, 0]
-        noisy, last, labels = noisy[rows], last[rows].detach(), labels[rows]
+        noisy, last = noisy[plan.conditioned], last[plan.conditioned].detach().float()
         size = self.model.config.fbank.bins + self.model.config.network.fine
         with self._exactly():
-            aim = self.model.observe(clean[rows])[..., :size]
+            aim = self.model.observe(clean[plan.conditioned])[..., :size]
         # The phase is not what the energy is to judge: both have the turn of the last step.
-        aim = torch.cat([aim, last[..., size:].float()], -1)
+        both = torch.cat([torch.cat([aim, last[..., size:]], -1), last])
         observed = self.model.jem.network.observe(noisy)
-        logits = self.model.jem.logits(torch.cat([aim, last.float()]), torch.cat([observed, observed]))[:, stride]
+        logits = self.model.jem.logits(both, torch.cat([observed, observed]))[:, stride]
         real, fake = logits.flatten(0, 1).chunk(2)
-        return self._objective(real, labels[:, stride].flatten(), fake)[0]
+        return self._objective(real, plan.labels[plan.conditioned][:, stride].flatten(), fake)[0]
 
-    def _speak_losses(self, clean: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _speak_losses(self, plan: Plan) -> dict[str, Tensor]:
         """Those of some excerpts whose phones and pitch are known, brought to the nominal level."""
-        speak, fbank = self.config.speak, self.model.fbank
-        silence = self.config.model.phones.index(SILENCE)
-        known = ((batch.labels != UNLABELLED) & (batch.pitch >= 0)).all(1)
-        rows = (known & ((batch.labels != silence).float().mean(1) > 0.5)).nonzero()[:, 0]
-        rows = rows[torch.randperm(len(rows), generator=self.generator)[: speak.excerpts]]
-        if len(rows) == 0:
-            return {name: clean.new_zeros(()) for name in speaking_losses.NAMES}
-        chosen = clean[rows.to(self.device)]
+        speak, fbank, rows = self.config.speak, self.model.fbank, plan.spoken
         with self._exactly():
-            x = fbank(chosen * fbank.level_gain(chosen))
-        labels, pitch = (part[rows].to(self.device) for part in (batch.labels, batch.pitch))
+            x = fbank(plan.clean[rows] * fbank.level_gain(plan.clean[rows]))
         objective = OBJECTIVES[self.config.energy.objective]
+        labels, pitch = plan.labels[rows].clamp_min(0), plan.pitch[rows]
         losses = speaking_losses.losses(self.model, x, labels, pitch, speak, objective, self.noise)
-        return {name: speak.weight * loss for name, loss in losses.items()}
+        return {name: plan.speaking * speak.weight * loss for name, loss in losses.items()}
 
     def _piece(self, frames: int) -> int:
         """Length of the pieces that the descent hears: all frames, or at times a few."""
@@ -379,6 +447,16 @@ def _optimisers(model: SpeechModel, config: TrainConfig) -> list[torch.optim.Opt
     # The same learning rate fits both: Muon's updates are scaled to the size that AdamW's have.
     muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
     return [muon, torch.optim.AdamW(others, lr=rate, weight_decay=decay)]
+
+
+def _dealt(plan: Plan) -> tuple[Tensor, Tensor]:
+    """Clean and noisy excerpts, with the noises of others where these are dealt."""
+    mixture = plan.clean + (plan.noisy - plan.clean)[plan.deal]
+    rms = mixture.square().mean(1).clamp_min(1e-12).sqrt()
+    scale = 10 ** (plan.level / 20) / rms
+    as_it_is = scale.isnan()
+    scale = torch.where(as_it_is, 1.0, scale)[:, None]
+    return scale * plan.clean, scale * torch.where(as_it_is[:, None], plan.noisy, mixture)
 
 
 def _pieces(x: Tensor, length: int) -> Tensor:

@@ -57,7 +57,7 @@ class Trainer(training.Trainer[ImageModel]):
     def _losses(self, batch: tuple[Tensor, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         config = self.config
         x, labels = batch
-        sampled = self._sample(labels) if config.energy.weight > 0 else x[:0].to(self.device)
+        sampled = self._sample(self._choose_chains(labels)) if config.energy.weight > 0 else x[:0].to(self.device)
         x, labels = (part.to(self.device, non_blocking=True) for part in (x, labels))
         logits = self.model.jem.logits(torch.cat([x, sampled]))[:, 0]
         real, fake = logits[: len(x)], logits[len(x) :]

@@ -13,11 +13,11 @@ import io
 import json
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -31,11 +31,27 @@ from .image_model import ImageModel
 from .langevin import Adaptation, ReplayBuffer, Start, sample
 from .losses import OBJECTIVES
 from .model import SpeechModel
+from .replay import Replayed
 from .settings import LoopConfig
 from .training_log import TrainingLog
 
 M = TypeVar("M", SpeechModel, ImageModel)
 Validate = Callable[[M], dict[str, float]]
+
+
+class Chains(NamedTuple):
+    """Chains of the replay buffer, shape (n,) each.
+
+    Attributes:
+        labels, slots: where they are.
+        anew: which start anew.
+        wanted: class that each follows, -1 for E(x).
+    """
+
+    labels: Tensor
+    slots: Tensor
+    anew: Tensor
+    wanted: Tensor
 
 
 class Trainer(Generic[M]):
@@ -71,12 +87,16 @@ class Trainer(Generic[M]):
         self.generator = torch.Generator().manual_seed(seed)
         on_cpu = self.device.type == "cpu"
         self.noise = self.generator if on_cpu else torch.Generator(self.device).manual_seed(seed)
-        self.buffer = ReplayBuffer(classes, config.energy.slots, shape, start, self.generator)
+        self.buffer = ReplayBuffer(classes, config.energy.slots, shape, start, self.generator, self.device)
         self.adaptation = Adaptation(config.energy.langevin)
         self.update = 0
         self.bfloat16 = use_bfloat16(config.precision, self.device)
         self.workers = workers
         self._ahead: Iterator[Any] | None = None
+        self._held: tuple[int, Any] | None = None
+        self._names: list[str] = []
+        fixed = self.device.type == "cuda" and distributed.world_size() == 1 and self._is_fixed()
+        self._replayed = Replayed(self._gradients, [self.noise]) if fixed else None
         if self.device.type == "cuda":
             torch.backends.cudnn.deterministic = True  # what goes on ends in the same bits
             torch.backends.cudnn.allow_tf32 = False  # float32 means it, as in matrix products by default
@@ -88,37 +108,61 @@ class Trainer(Generic[M]):
             DivergenceError: if a loss, a gradient or a logit leaves the healthy range.
         """
         self._set_learning_rate()
-        batch = self._batch()
-        with self._autocast():
-            losses, measured = self._losses(batch)
-        loss = torch.stack(list(losses.values())).sum()
-        self.model.zero_grad(set_to_none=True)
-        loss.backward()
-        distributed.average_gradients(self.model.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        measured |= losses | {"loss": loss, "gradient_norm": norm}
-        # All at once: each transfer from a GPU waits until it has done what it was asked for.
-        values = torch.stack([value.detach() for value in measured.values()]).tolist()
-        metrics = dict(zip(measured, values, strict=True))
-        self._guard(metrics)
+        work = self._replayed or self._gradients
+        measured = work(self._plan(self._batch()))
         for optimiser in self.optimisers:
             optimiser.step()
         self.average.update_parameters(self.model)
         self.update += 1
+        if self._replayed is not None and self.update % self.config.log_every:
+            return {}  # to ask a GPU how it went is to wait for it
+        metrics = dict(zip(self._names, measured.tolist(), strict=True))
+        self._guard(metrics)
         return metrics
 
+    def _plan(self, batch: Any) -> tuple[Tensor, ...]:
+        """What an update works on, on the device, with all that is drawn on the CPU."""
+        return tuple(batch)
+
+    def _is_fixed(self) -> bool:
+        """Whether all updates do the same, on tensors of a few combinations of shapes."""
+        return False
+
+    def _gradients(self, given: Sequence[Tensor]) -> Tensor:
+        """Set the gradients of an update, and give the metrics, in the order of their names."""
+        if self._replayed is None:
+            self.model.zero_grad(set_to_none=True)
+        else:
+            for parameter in self.model.parameters():
+                parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()
+        with self._autocast():
+            losses, measured = self._losses(given)
+        loss = torch.stack(list(losses.values())).sum()
+        loss.backward()
+        distributed.average_gradients(self.model.parameters())
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        measured |= losses | {"loss": loss, "gradient_norm": norm}
+        self._names = list(measured)
+        return torch.stack([value.detach().float() for value in measured.values()])
+
     def _batch(self) -> Any:
-        """The batch of this update and process."""
+        """The batch of this update and process; several updates in a row may share one."""
+        number = self.update // self.config.deals
+        if self._held is None or self._held[0] != number:
+            self._held = number, self._draw(number)
+        return self._held[1]
+
+    def _draw(self, number: int) -> Any:
         first, step = distributed.rank(), distributed.world_size()
-        number = first + step * self.update
         if self.workers == 0:
-            return self.batches.draw(number)
+            return self.batches.draw(first + step * number)
         if self._ahead is None:
-            numbers = range(number, first + step * self.config.updates, step)
+            last = -(-self.config.updates // self.config.deals)
+            numbers = range(first + step * number, first + step * last, step)
             self._ahead = drawn_ahead(self.batches, numbers, self.workers, self.device.type == "cuda")
         return next(self._ahead)
 
-    def _losses(self, batch: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _losses(self, given: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weighted losses by name, and what is worth logging beside them: at least "max_logit"."""
         raise NotImplementedError
 
@@ -134,44 +178,39 @@ class Trainer(Generic[M]):
         gap = real.logsumexp(-1).mean() - fake.logsumexp(-1).mean()
         return loss, {"energy_gap": gap, "max_logit_energy": torch.cat([real, fake]).abs().max()}
 
-    def _sample(self, real_labels: Tensor, length: int | None = None) -> Tensor:
-        """SGLD negatives of classes drawn from the real labels, from and back to the replay buffer.
+    def _choose_chains(self, real_labels: Tensor) -> Chains:
+        """Chains for classes drawn from real labels, of any shape, on the CPU."""
+        energy, flat = self.config.energy, real_labels.flatten()
+        labels = flat[torch.randperm(len(flat), generator=self.generator)[: energy.chains]]
+        slots, anew = self.buffer.choose(labels, energy.restart)
+        free = torch.rand(len(labels), generator=self.generator) < energy.unconditional
+        chains = (labels, slots, anew, torch.where(free, -1, labels))
+        return Chains(*(part.to(self.device, non_blocking=True) for part in chains))
+
+    def _sample(self, chains: Chains, part: Tensor | None = None) -> Tensor:
+        """SGLD negatives, from and back to the replay buffer.
 
         Args:
-            real_labels: any shape.
-            length: of the chains, less than that of the buffer's if they are moved along the first axis only in
-                a random part.
+            chains: which.
+            part: frames of the chains to go on with, shape (length,); all by default.
         """
-        energy = self.config.energy
-        flat = real_labels.flatten()
-        labels = flat[torch.randperm(len(flat), generator=self.generator)[: energy.chains]]
-        whole, slots = self.buffer.draw(labels, energy.restart)
-        part = self._part(whole.shape[1], length)
-        chains = whole[:, part]
-        free = torch.rand(len(labels), generator=self.generator) < energy.unconditional
-        wanted = torch.where(free, -1, labels)[:, None].to(self.device)
-        jem = self.model.jem
+        energy, jem = self.config.energy, self.model.jem
+        whole = self.buffer.take(chains.labels, chains.slots, chains.anew, self.noise)
+        x = whole if part is None else whole[:, part]
 
         def gradient(x: Tensor) -> Tensor:
-            return jem.gradient(x, wanted)
+            return jem.gradient(x, chains.wanted[:, None])
 
         settings = self.adaptation.propose() if energy.adapt else energy.langevin
         if energy.longer_every > 0:
             settings = replace(settings, steps=settings.steps + self.update // energy.longer_every)
-        sampled = sample(gradient, chains.to(self.device), settings, self.noise)
+        sampled = sample(gradient, x, settings, self.noise)
         if energy.adapt:
             with torch.no_grad():
                 self.adaptation.report(jem.logits(sampled).logsumexp(-1).mean().item())
-        whole[:, part] = sampled.detach().to(whole)
-        self.buffer.put(labels, slots, whole)
+        whole = sampled if part is None else whole.index_copy(1, part, sampled.detach().to(whole))
+        self.buffer.put(chains.labels, chains.slots, whole)
         return sampled
-
-    def _part(self, size: int, length: int | None) -> slice:
-        """A random part of a chain that has a length, or all of it."""
-        if length is None or length == size:
-            return slice(None)
-        start = int(torch.randint(size - length + 1, (), generator=self.generator))
-        return slice(start, start + length)
 
     def _set_learning_rate(self) -> None:
         config = self.config
@@ -233,7 +272,7 @@ class Trainer(Generic[M]):
                 f"The checkpoint is one of {len(state['processes'])} processes, not of "
                 f"{distributed.world_size()}; go on with as many."
             )
-        self.update, self._ahead = state["update"], None
+        self.update, self._ahead, self._held = state["update"], None, None
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
