@@ -28,6 +28,7 @@ PITCHES = 192  # between them, evenly on a scale of logarithms
 ENVELOPE = 14  # cepstra of the log-mel that are its envelope
 MIDDLE, WIDTH = math.log(140.0), 0.4  # about the mean and the deviation of log pitch over speakers
 SMOOTH = 41  # frames over which a pitch contour is smoothed
+FEWEST = 10  # voices, below which nothing is known of how they differ
 
 
 def told_size(bins: int) -> int:
@@ -36,7 +37,9 @@ def told_size(bins: int) -> int:
 
 
 class Speaking(nn.Module):
-    """The trained step sizes, and the harmonics of every pitch.
+    """The trained step sizes, the harmonics of every pitch, and how voices differ.
+
+    A voice is its offset, and the mean and the standard deviation of the logarithm of its pitch in Hz.
 
     Args:
         config: number of steps.
@@ -46,10 +49,14 @@ class Speaking(nn.Module):
     Attributes:
         harmonics: normalised frames of pulses without their envelope, shape (pitches, bins).
         voiced: which phones are voiced, shape (phones,).
+        voice: the mean of voices, shape (bins + 2,).
+        voice_factor: lower triangular L, their covariance is L L', shape (bins + 2, bins + 2).
     """
 
     harmonics: Tensor
     voiced: Tensor
+    voice: Tensor
+    voice_factor: Tensor
 
     def __init__(self, config: DescentConfig, bins: int, phones: Sequence[str] = PHONES):
         super().__init__()
@@ -57,6 +64,8 @@ class Speaking(nn.Module):
         self.config = config
         self.log_size = nn.Parameter(torch.full((config.steps, bins), math.log(2.0)))
         self.register_buffer("harmonics", torch.zeros(PITCHES, bins))
+        self.register_buffer("voice", F.pad(torch.tensor([MIDDLE, 0.2]), (bins, 0)))
+        self.register_buffer("voice_factor", torch.zeros(bins + 2, bins + 2))
 
     @torch.no_grad()
     def measure(self, fbank: Fbank) -> None:
@@ -72,6 +81,29 @@ class Speaking(nn.Module):
             cepstra = dct(log_mel[3:-3].mean(0).numpy(), norm="ortho")
             cepstra[:ENVELOPE] = 0
             self.harmonics[row] = torch.from_numpy(idct(cepstra, norm="ortho")) / fbank.std
+
+    def measure_voices(self, voices: Tensor) -> None:
+        """Set the Gaussian of voices from those of some recordings (`voice_of`), shape (count, bins + 2).
+
+        If there are too few, all voices stay the mean one.
+        """
+        if len(voices) < FEWEST:
+            return
+        deviations = voices.double() - voices.double().mean(0)
+        covariance = deviations.T @ deviations / len(voices) + 1e-4 * torch.eye(voices.shape[1])
+        self.voice.copy_(voices.mean(0))
+        self.voice_factor.copy_(torch.linalg.cholesky(covariance))
+
+    def draw_voices(self, count: int, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+        """Voices, shape (count, bins + 2).
+
+        Args:
+            count: their number.
+            generator: source of the deviations, on the CPU.
+            temperature: factor on the deviations; 0 gives the mean voice.
+        """
+        deviations = torch.randn((count, len(self.voice)), generator=generator).to(self.voice.device)
+        return self.voice + temperature * deviations @ self.voice_factor.T
 
     def comb(self, pitch: Tensor) -> Tensor:
         """Harmonics of a pitch in Hz, shape (..., bins); nothing where it is 0.
@@ -128,6 +160,21 @@ def voice_offset(x: Tensor, means: Tensor, speech: Tensor) -> Tensor:
     """
     weight = speech[..., None].to(x.dtype)
     return ((x - means) * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+
+def voice_of(x: Tensor, means: Tensor, speech: Tensor, pitch: Tensor) -> Tensor | None:
+    """The voice of a recording (`Speaking`), shape (bins + 2,); None if nothing of it is voiced.
+
+    Args:
+        x, means: shape (frames, bins).
+        speech: shape (frames,).
+        pitch: in Hz, 0 where unvoiced, shape (frames,).
+    """
+    height = pitch[pitch > 0].log()
+    if len(height) < 2:
+        return None
+    offset = voice_offset(x[None], means[None], speech[None])[0]
+    return torch.cat([offset, height.mean()[None], height.std()[None]])
 
 
 def smooth_contour(pitch: Tensor, voiced: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ from .losses import (
 from .model import ModelConfig, SpeechModel
 from .phones import SILENCE
 from .settings import TrainConfig
+from .speaking import voice_of
 from .training import Chains
 
 PIECE = (12, 60)  # frames, the shortest and the longest
@@ -147,9 +148,13 @@ class Trainer(training.Trainer[SpeechModel]):
         """Set the Gaussian and the duration of every phone from labelled speech."""
         fbank, labelled = self.model.fbank, [r for r in corpus.labelled if r.alignment is not None]
         chosen = labelled[:: max(1, len(labelled) // MEASURED)]
-        self.model.starts.measure([_frames_of(fbank, r) for r in chosen], fbank.frame_seconds)
+        framed = [_frames_of(fbank, r) for r in chosen]
+        self.model.starts.measure(framed, fbank.frame_seconds)
         if self.model.speaking is not None:
             self.model.speaking.measure(fbank)
+            pairs = zip(chosen, framed, strict=True)
+            voices = [v for r, (x, labels) in pairs if (v := _voice(self.model, r, x, labels)) is not None]
+            self.model.speaking.measure_voices(torch.stack(voices) if voices else torch.empty(0))
 
     def _plan(self, batch: Batch) -> Plan:
         energy, labelled = self.config.energy, (batch.labels != UNLABELLED).all(1)
@@ -476,6 +481,13 @@ def _frames_of(fbank: Fbank, recording: Recording) -> tuple[Tensor, Tensor]:
     waveform = torch.from_numpy(recording.samples.astype("float32") / 32767)
     x = fbank(waveform * fbank.level_gain(waveform))
     return x, torch.from_numpy(recording.alignment.at(np.arange(len(x)) * fbank.frame_seconds))
+
+
+def _voice(model: SpeechModel, recording: Recording, x: Tensor, labels: Tensor) -> Tensor | None:
+    """The voice of a recording, of its frames and their phones, if its pitch is known."""
+    pitch = torch.from_numpy(recording.pitch_at(np.arange(len(x)) * model.fbank.frame_seconds))
+    speech = labels != model.config.phones.index(SILENCE)
+    return voice_of(x, model.starts.path(labels[None])[0], speech, pitch)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from speechjem.descent import DescentConfig
 from speechjem.fbank import Fbank, FbankConfig
 from speechjem.model import ModelConfig, SpeechModel
 from speechjem.networks import NetworkConfig
-from speechjem.speaking import Speaking, smooth_contour, told_size, voice_offset
+from speechjem.speaking import Speaking, smooth_contour, told_size, voice_of, voice_offset
 from speechjem.starts import Starts
 
 BINS = 80
@@ -131,3 +131,32 @@ def test_conditions_have_their_parts_in_their_places(speaking):
     assert told[0, :, 2 * BINS].tolist() == [0, 1, 1]
     assert told[0, 1, 2 * BINS + 1] == pytest.approx(0, abs=1e-5)
     assert told[0, 2, 2 * BINS + 1] == pytest.approx(np.log(2) / 0.4, rel=1e-4)
+
+
+def test_voices_that_are_drawn_are_those_that_were_measured():
+    speaking, generator = Speaking(DescentConfig(), 3), torch.Generator().manual_seed(0)
+    pitch = torch.randn(3000, generator=generator)
+    voices = torch.stack([pitch, 2 - pitch, 0 * pitch, 5 + 0.3 * pitch, 0.2 + 0.05 * pitch], 1)
+    speaking.measure_voices(voices)
+    drawn = speaking.draw_voices(20000, generator)
+    assert torch.allclose(drawn.mean(0), voices.mean(0), atol=0.05)
+    assert torch.allclose(drawn.T.cov(), voices.T.cov(), atol=0.05)
+    assert torch.equal(speaking.draw_voices(2, generator, 0.0), voices.mean(0).expand(2, -1))
+
+
+def test_from_few_voices_all_are_the_mean_one():
+    speaking = Speaking(DescentConfig(), 3)
+    speaking.measure_voices(torch.randn(9, 5))
+    drawn = speaking.draw_voices(2, torch.Generator().manual_seed(0))
+    assert torch.allclose(drawn[0], torch.tensor([0, 0, 0, np.log(140.0), 0.2]).float())
+    assert torch.equal(drawn[0], drawn[1])
+
+
+def test_a_voice_has_an_offset_and_a_pitch():
+    means, speech = torch.randn(40, 3), torch.arange(40) >= 20
+    x = means + torch.where(speech[:, None], torch.tensor([1.0, -2.0, 0.5]), 9.0)
+    pitch = torch.where(torch.arange(40) % 2 == 0, 100.0, 200.0) * speech
+    voice = voice_of(x, means, speech, pitch)
+    middle, deviation = np.log(100 * 2**0.5), np.log(2**0.5) * (20 / 19) ** 0.5
+    assert torch.allclose(voice, torch.tensor([1.0, -2.0, 0.5, middle, deviation]).float(), atol=1e-4)
+    assert voice_of(x, means, speech, 0 * pitch) is None
