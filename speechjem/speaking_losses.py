@@ -43,7 +43,8 @@ def losses(
         generator: on the device of x.
     """
     assert model.speaking is not None
-    start, conditions = _told(model, x, labels, pitch, generator)
+    with torch.autocast(x.device.type, enabled=False):  # half precision would put the pitch off by percents
+        start, conditions = _told(model, x, labels, pitch, generator)
     told = model.jem.network.tell(conditions)
     steps = list(model.speaking.steps(model.jem, start, told))
     entropies = [F.cross_entropy(logits.flatten(0, 1), labels.flatten()) for _, logits in steps]

@@ -68,3 +68,15 @@ def test_silence_alone_gives_finite_gradients():
     )  # fmt: skip
     torch.stack(list(found.values())).sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_what_is_told_is_exact_in_mixed_precision(monkeypatch):
+    model, told = SpeechModel(CONFIG), []
+    tell = model.jem.network.tell
+    monkeypatch.setattr(model.jem.network, "tell", lambda c: told.append(c) or tell(c))
+    x, labels, _ = spoken(model, 0)
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            generator = torch.Generator().manual_seed(0)
+            losses(model, x, labels, torch.full(labels.shape, 133.0), SpeakConfig(), st_jem, generator)
+    assert torch.equal(told[0], told[1])
