@@ -83,6 +83,17 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.linear(F.pad(x, (0, 0, 0, -frames % 64)), weight, bias)[:, :frames]
 
 
+def pulled_back(x: Tensor, weight: Tensor) -> Tensor:
+    """`product` with the transposed weight, for a gradient.
+
+    Shape: (batch, frames, outputs) -> (batch, frames, inputs).
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_exporting():
+        return x @ weight
+    frames = x.shape[1]
+    return (F.pad(x, (0, 0, 0, -frames % 64)) @ weight)[:, :frames]
+
+
 def silu_slope(x: Tensor) -> Tensor:
     """Derivative of `F.silu`."""
     gate = torch.sigmoid(x)
@@ -193,12 +204,12 @@ class SlidingTDNN(nn.Module):
             hidden = hidden + product(F.silu(insides[-1]), block.narrow.weight, block.narrow.bias)
         logits = product(F.silu(hidden), self.output.weight, self.output.bias)
         down = -logits.softmax(-1) if slope is None else slope(logits).to(logits.dtype)
-        gradient = product(down, self.output.weight.T) * silu_slope(hidden)
+        gradient = pulled_back(down, self.output.weight) * silu_slope(hidden)
         for block, inside in zip(reversed(blocks), reversed(insides), strict=True):
-            back = product(gradient, block.narrow.weight.T) * silu_slope(inside)
-            gradient = gradient + unsplice(product(back, block.widen.weight.T), block.dilation)
+            back = pulled_back(gradient, block.narrow.weight) * silu_slope(inside)
+            gradient = gradient + unsplice(pulled_back(back, block.widen.weight), block.dilation)
         parts = [self.input] if x.shape[-1] == self.config.bins else [self.input, self.fine]
-        return torch.cat([unsplice(product(gradient, part.weight.T), 1) for part in parts], -1), logits
+        return torch.cat([unsplice(pulled_back(gradient, part.weight), 1) for part in parts], -1), logits
 
 
 def _silent_linear(inputs: int, outputs: int) -> nn.Linear:
