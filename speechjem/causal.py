@@ -1,15 +1,15 @@
 """A network for streams, whose steps need nothing of what is still to come.
 
-A logit of frame t hears the frames before it and t itself, so its energies are those of each frame given the
-past, E(x) = sum_t E_t(x_t | x_<t), as in an autoregressive model. A step moves each frame down the energy of its
-own frame,
+A logit of frame t hears the frames before it and t itself, so its energies are those of each frame given
+the past, E(x) = sum_t E_t(x_t | x_<t), as in an autoregressive model. A step moves each frame down the energy
+of its own frame,
 
     x_t <- x_t - a * d E_t / d x_t,
 
 as a pseudo-likelihood (Besag, The Statistician 24, 1975) takes each variable given the others. The terms
 d E_s / d x_t of later frames s > t, which the gradient of the sum would have, are left out: these need the
-future. What is left runs through the taps of frame t only, so that a step can be taken frame by frame, with the
-activations of the last frames as its state, and costs less than the full gradient.
+future. What is left runs through the taps of frame t only, so that a step can be taken frame by frame, with
+the activations of the last frames as its state, and costs less than the full gradient.
 
 What was observed does not move, so there one frame more than the current one may be heard.
 """

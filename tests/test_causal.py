@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from speechjem.causal import CausalTDNN
+from speechjem.data.dataset import Corpus
+from speechjem.descent import DescentConfig
+from speechjem.fbank import FbankConfig
+from speechjem.model import ModelConfig
 from speechjem.networks import NetworkConfig
+from speechjem.settings import EnergyConfig, TrainConfig
+from speechjem.train import Trainer
 
 CONFIG = NetworkConfig(
     bins=5, classes=4, channels=6, hidden=7, dilations=(1, 2), fine=3, turn=3, phase=2, causal=True
@@ -74,3 +80,29 @@ def test_context_is_that_of_the_logits(network: CausalTDNN) -> None:
     jacobian = torch.autograd.functional.jacobian(network.forward, x)[0, -1, :, 0]
     heard = jacobian.abs().sum((0, 2)).nonzero()[:, 0]
     assert int(heard.min()) == 20 - 1 - CONFIG.context
+
+
+def test_training_makes_its_steps_denoise(toy_corpus: Corpus) -> None:
+    model = ModelConfig(
+        fbank=FbankConfig(window=480),
+        network=NetworkConfig(
+            channels=16, hidden=16, dilations=(1, 2), fine=241, turn=241, phase=12, causal=True
+        ),
+        descent=DescentConfig(steps=2),
+    )
+    energy = EnergyConfig(frames=16, chunks=4, chains=3, slots=4, adapt=False)
+    config = TrainConfig(
+        model=model,
+        energy=energy,
+        updates=60,
+        batch=4,
+        seconds=0.4,
+        learning_rate=5e-3,
+        warmup=5,
+        precision="float32",
+        unconditioned=0.0,
+        descent_schedule=(0.0,),
+    )
+    trainer = Trainer(config, toy_corpus)
+    losses = [trainer.step()["loss_denoise"] for _ in range(60)]
+    assert sum(losses[-10:]) < 0.6 * sum(losses[:3]) / 3 * 10
