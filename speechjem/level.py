@@ -15,11 +15,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import convolve1d, percentile_filter
 
+from .rumble import Above
+
 BLOCK = 0.05  # seconds
 WINDOW = 3.0  # seconds
 SHARE = 80  # percent of the blocks that lie below the level
 SMOOTH = 0.5  # seconds over which the level moves
 LOUDER = 2.0  # dB by which the level lies above the RMS of running speech
+USUAL = -30.0  # dB re full scale: the level of what nothing was heard of
 LOWEST = -66.0  # dB re full scale: what is softer is taken for silence, not for soft speech
 
 
@@ -63,11 +66,40 @@ def follow(powers: np.ndarray) -> np.ndarray:
     # Entry s + window // 2 of the filtered levels is that of the window that begins at block s.
     shares = percentile_filter(level, SHARE, size=(1, window), mode="nearest")
     place = np.arange(blocks)
-    before, after = (np.clip(start, 0, blocks - window) + window // 2 for start in (place - window + 1, place))
+    before, after = (
+        np.clip(start, 0, blocks - window) + window // 2 for start in (place - window + 1, place)
+    )
     lower = np.minimum(shares[:, before], shares[:, after]).clip(min=LOWEST)
     taps = np.hanning(round(SMOOTH / BLOCK) + 3)[1:-1]
     smooth: np.ndarray = convolve1d(lower, taps / taps.sum(), axis=1, mode="nearest")
     return smooth
+
+
+def follow_past(powers: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+    """`follow` without the future: the level that is known when each block begins.
+
+    As long as less than `WINDOW` seconds were heard, four fifths of what was heard count. So the first second
+    follows what it hears within some blocks, and later a bang does not move the level either.
+
+    Args:
+        powers: as `Powers` gives them, those of sound without rumble (`rumble.Above`).
+        before: powers of earlier blocks, shape (channels, blocks); nothing was heard before by default, and the
+            first block has the level `USUAL`.
+    """
+    known = powers if before is None else np.concatenate([before, powers], axis=1)
+    level = (10 * np.log10(np.maximum(known, 1e-12))).clip(min=LOWEST)
+    window, first = round(WINDOW / BLOCK), known.shape[1] - powers.shape[1]
+    ends = range(first, known.shape[1])
+    usual = np.full(len(level), USUAL)
+    shares = [_share_of(level[:, max(0, end - window) : end]) if end > 0 else usual for end in ends]
+    return np.stack(shares, axis=1)
+
+
+def _share_of(levels: np.ndarray) -> np.ndarray:
+    """The level that `SHARE` percent of some blocks do not exceed, shape (channels, blocks) -> (channels,)."""
+    place = min(levels.shape[1] * SHARE // 100, levels.shape[1] - 1)
+    found: np.ndarray = np.partition(levels, place, axis=1)[:, place]
+    return found
 
 
 class Curve:
@@ -97,3 +129,38 @@ def curve(samples: np.ndarray, target: float, rate: int) -> Curve:
     powers = Powers(len(samples), rate)
     powers.push(samples)
     return Curve(follow(powers.flush()), target, rate)
+
+
+def past_gain(samples: np.ndarray, target: float, rate: int, begun: bool = False) -> np.ndarray:
+    """The gain of every sample of a recording that a stream knows at that time, float32 (channels, samples).
+
+    Args:
+        samples: shape (channels, samples).
+        target: as in `Curve`.
+        rate: sample rate in Hz.
+        begun: whether the same was heard just before.
+    """
+    powers = Powers(len(samples), rate)
+    powers.push(Above(len(samples), rate).push(samples))
+    found = powers.flush()
+    levels = follow_past(found, found if begun else None)
+    return ramp(np.concatenate([levels[:, :1], levels], axis=1), target, round(BLOCK * rate))[
+        :, : samples.shape[1]
+    ]
+
+
+def ramp(levels: np.ndarray, target: float, size: int) -> np.ndarray:
+    """Gain of each sample of blocks; through a block it goes from one level to the next one.
+
+    Args:
+        levels: one before the blocks and those of the blocks, from `follow_past`, shape (channels, 1 + blocks).
+        target: as in `Curve`.
+        size: samples of a block.
+
+    Returns:
+        Float32, shape (channels, blocks * size).
+    """
+    share = (np.arange(size) + 1) / size
+    decibels = levels[:, :-1, None] + share * np.diff(levels, axis=1)[..., None]
+    factors = 10 ** ((target + LOUDER - decibels) / 20)
+    return factors.reshape(len(levels), -1).astype(np.float32)

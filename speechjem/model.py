@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from . import limits, phase
+from .causal import network_of
 from .descent import Descent, DescentConfig
 from .fbank import Fbank, FbankConfig
 from .jem import JEM
 from .langevin import LangevinConfig
-from .networks import NetworkConfig, SlidingTDNN
+from .networks import NetworkConfig
 from .phones import PHONES
 from .speaking import Speaking, told_size
 from .starts import Starts
@@ -112,7 +113,7 @@ class SpeechModel(nn.Module):
         super().__init__()
         self.config = config
         self.fbank = Fbank(config.fbank)
-        self.jem = JEM(SlidingTDNN(config.network))
+        self.jem = JEM(network_of(config.network))
         network = config.network
         self.descent = Descent(config.descent, config.fbank.bins, network.fine, network.turn)
         self.starts = Starts(len(config.phones), config.fbank.bins)

@@ -28,6 +28,7 @@ class NetworkConfig:
         turn: size of the phase by which the spectrum is turned, beside the fine structure, or 0.
         phase: size of the phase relations (`phase`) that are observed beside the fine structure, or 0.
         told: size of what generation tells the network beside the frames (`speaking`), or 0.
+        causal: whether a block sees the frames t - 2 d, t - d and t instead (`causal`), for streams.
     """
 
     bins: int = 80
@@ -39,11 +40,12 @@ class NetworkConfig:
     turn: int = 0
     phase: int = 0
     told: int = 0
+    causal: bool = False
 
     @property
     def context(self) -> int:
         """Frames on either side that a logit depends on."""
-        return 1 + sum(self.dilations)
+        return (1 + self.causal) * (1 + sum(self.dilations))
 
 
 def splice(x: Tensor, dilation: int) -> Tensor:

@@ -438,7 +438,10 @@ def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe |
 
 def _batches(config: TrainConfig, corpus: Corpus) -> Batches:
     fbank = config.model.fbank
-    return Batches(corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed, config.augment)
+    causal = config.model.network.causal
+    return Batches(
+        corpus, config.batch, config.seconds, fbank.hop, fbank.level, config.seed, config.augment, causal
+    )
 
 
 def _optimisers(model: SpeechModel, config: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -225,6 +225,7 @@ class Batches:
         hop: distance of two frames in samples.
         level: nominal level of mixtures in dB re full scale, which a running gain brings them to
             (`level`); each is drawn within +-6 dB of it.
+        causal: whether that gain knows the past only, as in a stream.
         seed: of everything.
         augmentation: how excerpts are made.
     """
@@ -242,6 +243,7 @@ class Batches:
         level: float,
         seed: int,
         augmentation: Augmentation | None = None,
+        causal: bool = False,
     ):
         self.augmentation = augmentation or Augmentation()
         self.corpus = corpus
@@ -249,6 +251,7 @@ class Batches:
         self.length = int(seconds * corpus.sample_rate)
         self.hop = hop
         self.level = level
+        self.causal = causal
         self.seed = seed
         self._present: Corpus | None = None
 
@@ -304,8 +307,12 @@ class Batches:
         self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Both with the running gain of the noisy one, as in use."""
-        curve = level.curve(noisy[None], self.level + rng.uniform(-6.0, 6.0), self.corpus.sample_rate)
-        gain = curve.gain(0, len(noisy))[0]
+        target, rate = self.level + rng.uniform(-6.0, 6.0), self.corpus.sample_rate
+        if self.causal:
+            # Half of the excerpts begin a stream; before the others, it sounded as they do.
+            gain = level.past_gain(noisy[None], target, rate, begun=rng.random() < 0.5)[0]
+        else:
+            gain = level.curve(noisy[None], target, rate).gain(0, len(noisy))[0]
         return gain * clean, gain * noisy
 
     def _somewhere(self, rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
