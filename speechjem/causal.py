@@ -22,7 +22,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .networks import Block, NetworkConfig, SlidingTDNN, Slope, _silent_linear, product, silu_slope
+from .networks import (
+    Block,
+    NetworkConfig,
+    SlidingTDNN,
+    Slope,
+    _silent_linear,
+    product,
+    pulled_back,
+    silu_slope,
+)
 
 AHEAD = 1  # frames of what was observed that are heard beyond the current one
 
@@ -98,13 +107,13 @@ class CausalTDNN(SlidingTDNN):
         hidden, insides = self._through(self._enter(x, observed))
         logits = product(F.silu(hidden), self.output.weight, self.output.bias)
         down = -logits.softmax(-1) if slope is None else slope(logits).to(logits.dtype)
-        gradient = product(down, self.output.weight.T) * silu_slope(hidden)
+        gradient = pulled_back(down, self.output.weight) * silu_slope(hidden)
         for block, inside in zip(reversed(self._blocks()), reversed(insides), strict=True):
-            back = product(gradient, block.narrow.weight.T) * silu_slope(inside)
-            gradient = gradient + product(back, now(block.widen.weight).T)
-        parts = [product(gradient, now(self.input.weight).T)]
+            back = pulled_back(gradient, block.narrow.weight) * silu_slope(inside)
+            gradient = gradient + pulled_back(back, now(block.widen.weight))
+        parts = [pulled_back(gradient, now(self.input.weight))]
         if x.shape[-1] > self.config.bins:
-            parts.append(product(gradient, self.fine.weight.T))
+            parts.append(pulled_back(gradient, self.fine.weight))
         return torch.cat(parts, -1), logits
 
 
