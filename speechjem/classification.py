@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from scipy.special import logsumexp, softmax
 
-from . import audio, checkpoint
-from .blocks import Blocks
-from .device import choose_device
+from . import audio
+from .audio.blocks import Blocks
 from .errors import InputError
-from .model import SpeechModel
+from .models import checkpoint
+from .models.speech import SpeechModel
+from .runtime.device import choose_device
 
 # A phone lasts 80 ms on average in LibriSpeech's alignments; the transition model says no more than that.
 MEAN_SECONDS = 0.08

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import files
 from .errors import InputError, UsageError
+from .runtime import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .audio import Audio
     from .classification import Classifier
-    from .fbank import FbankConfig
+    from .features.fbank import FbankConfig
 
 Array = NDArray[np.float64]
 
@@ -470,7 +470,7 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     target, kind = Path(path), picture_format(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.replace_file(target, lambda partial: figure.savefig(partial, format=kind, dpi=DPI))
+        atomic.replace_file(target, lambda partial: figure.savefig(partial, format=kind, dpi=DPI))
     except OSError as error:
         raise InputError(
             f"Cannot write {target} ({error.strerror or error}); choose another place."

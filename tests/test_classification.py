@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 import speechjem
-from speechjem import blocks
+from speechjem.audio import blocks
 from speechjem.classification import Classifier
 from speechjem.errors import InputError
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechjem import checkpoint, phones
+from speechjem import phones
+from speechjem.models import checkpoint
 
 RATE = 16000
 CLEAN = soundfile.read(Path(__file__).parents[1] / "samples" / "clean.flac", dtype="float32")[0][: 3 * RATE]

@@ -20,11 +20,12 @@ import pytest
 import soundfile
 import torch
 import yaml
-from test_checkpoint import make_model
-from test_train import differences, rows, state, write_corpus
+from test_models_checkpoint import make_model
+from test_training_speech import differences, rows, state, write_corpus
 
-from speechjem import audio, checkpoint
+from speechjem import audio
 from speechjem.errors import InputError
+from speechjem.models import checkpoint
 
 RATE = 16000
 SPEECHJEM = [sys.executable, "-m", "speechjem"]

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from test_checkpoint import change_config, changed_weights, make_model, refusal
+from test_models_checkpoint import change_config, changed_weights, make_model, refusal
 
-from speechjem import audio, checkpoint
+from speechjem import audio
 from speechjem.data import kaldi, validation
+from speechjem.energy.langevin import LangevinConfig, with_given
 from speechjem.errors import InputError, UsageError
-from speechjem.langevin import LangevinConfig, with_given
-from speechjem.settings import read_config
+from speechjem.models import checkpoint
+from speechjem.training.settings import read_config
 
 RATE = 16000
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from speechjem import audio
-from speechjem.denoising import Denoiser
-from speechjem.networks import NetworkConfig
+from speechjem.denoising.denoiser import Denoiser
+from speechjem.energy.tdnn import NetworkConfig
 
 
 def main() -> None:

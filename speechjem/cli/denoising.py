@@ -16,8 +16,8 @@ from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, 
 from .outputs import planned, undone, writable
 
 if TYPE_CHECKING:
-    from ..cluster import Outcome
-    from ..denoising import Denoiser
+    from ..denoising.denoiser import Denoiser
+    from ..runtime.jobs import Outcome
 
 
 def denoise(
@@ -71,8 +71,11 @@ def denoise(
 
     Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
     """
-    from .. import audio, cluster, pipes
-    from ..denoising import Denoiser, FileDenoiser
+    from .. import audio
+    from ..audio import pipes
+    from ..denoising.denoiser import Denoiser
+    from ..denoising.files import FileDenoiser
+    from ..runtime.jobs import LOCAL, run
 
     if bool(inputs) == live:
         raise UsageError("Give audio files or folders, or --live for the microphone.")
@@ -85,7 +88,7 @@ def denoise(
         raise UsageError(
             "--skip-done keeps outputs that exist and --force overwrites them; give one of them."
         )
-    is_local = scheduler == cluster.LOCAL
+    is_local = scheduler == LOCAL
     if not is_local and (live or jobs is not None or pipes.PIPE in (*inputs, out)):
         raise UsageError(
             "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
@@ -112,7 +115,7 @@ def denoise(
         raw_rate=rate,
         progress=bar.at if is_local else None,
     )
-    outcomes = cluster.run(work, ready, jobs or threads(), scheduler)
+    outcomes = run(work, ready, jobs or threads(), scheduler)
     each(itertools.chain(refused, outcomes), bar, _denoised if as_json else None)
 
 
@@ -129,8 +132,8 @@ def _denoised(outcome: Outcome) -> None:
 
 
 def _live(denoiser: Denoiser) -> None:
-    from .. import live
-    from ..streaming import StreamDenoiser
+    from ..denoising import live
+    from ..denoising.streaming import StreamDenoiser
 
     enhancer = StreamDenoiser(live.RATE, 1, denoiser)
     device = live.open_device()
@@ -150,7 +153,7 @@ def export(
 
     Its input and output are float32 waveforms at 16 kHz, shape (channels, samples).
     """
-    from ..export import to_onnx
+    from ..denoising.graph import to_onnx
 
     if out.exists() and not force:
         raise InputError(f"{out} exists; pass --force to overwrite it.")

@@ -30,7 +30,7 @@ def inpaint(
     force: Force = False,
 ) -> None:
     """Fill a gap in a recording, such as a lost packet, from what is around it."""
-    from ..editing import Editor
+    from ..generation.editing import Editor
 
     editor = Editor(model, steps=steps, seed=seed)
     _edit(source, out, "inpainted", lambda x, rate: editor.inpaint(x, rate, start, end), force)
@@ -47,7 +47,7 @@ def convert(
     force: Force = False,
 ) -> None:
     """Turn one phone of a recording, wherever it is heard, into another."""
-    from ..editing import Editor
+    from ..generation.editing import Editor
 
     editor = Editor(model, steps=steps, seed=seed)
     _edit(source, out, "converted", lambda x, rate: editor.convert(x, rate, old, new), force)

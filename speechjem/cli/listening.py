@@ -17,8 +17,8 @@ from .tables import print_scores, print_table
 
 if TYPE_CHECKING:
     from ..classification import Segment
-    from ..cluster import Job, Outcome
     from ..metrics import Score
+    from ..runtime.jobs import Job, Outcome
 
 
 def classify(
@@ -32,8 +32,9 @@ def classify(
     verbose: Verbose = None,
 ) -> None:
     """Say which phones a recording has, and when."""
-    from .. import audio, cluster
+    from .. import audio
     from ..classification import Classifier
+    from ..runtime import jobs
 
     if ctm and as_json:
         raise UsageError("Give either --ctm or --json.")
@@ -57,7 +58,7 @@ def classify(
             ))  # fmt: skip
 
     sources = [(source.path, source.relative) for source in audio.find(inputs)]
-    each(cluster.run(work, sources), progress_bar("classifying", len(sources)), report)
+    each(jobs.run(work, sources), progress_bar("classifying", len(sources)), report)
 
 
 def phones(as_json: Json = False) -> None:
@@ -81,7 +82,8 @@ def score(
     verbose: Verbose = None,
 ) -> None:
     """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB)."""
-    from .. import cluster, metrics
+    from .. import metrics
+    from ..runtime import jobs
 
     rows: dict[Job, dict[str, Score]] = {}
 
@@ -96,7 +98,7 @@ def score(
 
     pairs = metrics.pairs(reference, degraded)
     try:
-        outcomes = cluster.run(metrics.score_files, pairs, scheduler=scheduler)
+        outcomes = jobs.run(metrics.score_files, pairs, scheduler=scheduler)
         each(outcomes, progress_bar("scoring", len(pairs)), report)
     finally:
         if rows and not as_json:
@@ -118,7 +120,7 @@ def plot_recording(
     """Draw a recording before and after denoising: waveform, log-mel, gain, phones, energy."""
     from .. import audio, plot
     from ..classification import Classifier
-    from ..denoising import Denoiser
+    from ..denoising.denoiser import Denoiser
 
     target = out or source.with_name(f"{source.stem}-plot.png")
     check_picture(target, force)

@@ -10,13 +10,13 @@ from .app import log
 
 if TYPE_CHECKING:
     from ..audio import Source
-    from ..cluster import Job, Outcome
+    from ..runtime.jobs import Job, Outcome
 
 
 def planned(sources: list[Source], inputs: list[Path], out: Path | None) -> list[tuple[Path, Path]]:
     """Input and output path of every file."""
     from ..audio import SUFFIXES
-    from ..pipes import PIPE
+    from ..audio.pipes import PIPE
 
     if PIPE in inputs and len(inputs) > 1:
         raise UsageError("Standard input (-) must be the only input.")
@@ -57,8 +57,9 @@ def undone(tasks: list[Job]) -> list[Job]:
 
 def writable(tasks: list[Job], force: bool) -> tuple[list[Job], list[Outcome]]:
     """What can be written, and why the rest cannot."""
-    from .. import audio, pipes
-    from ..cluster import Outcome
+    from .. import audio
+    from ..audio import pipes
+    from ..runtime.jobs import Outcome
 
     ready, refused = [], []
     for source, target in tasks:

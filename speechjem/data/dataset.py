@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import audio, rumble
+from .. import audio
+from ..audio import rumble
 from ..errors import InputError
 from . import degrade, mixing
 from .kaldi import read_directory

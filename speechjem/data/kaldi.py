@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files, phones
+from .. import phones
 from ..audio import Audio
 from ..audio import read as read_audio
 from ..errors import InputError, UsageError
+from ..runtime import atomic
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def write_table(path: Path, rows: Rows) -> None:
     Lines of one key keep their order.
     """
     text = "".join(" ".join(row) + "\n" for row in sorted(rows, key=lambda row: row[0].encode()))
-    files.replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    atomic.replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def spk2utt_rows(utt2spk: Iterable[tuple[str, str]]) -> list[list[str]]:

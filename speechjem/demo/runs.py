@@ -20,10 +20,10 @@ import numpy as np
 
 from .. import audio, metrics, phones, plot
 from ..classification import Classifier
-from ..denoising import Denoiser
+from ..denoising.denoiser import Denoiser
 from ..errors import InputError, UsageError
-from ..generation import Generator, Watch
-from ..model import SpeechModel
+from ..generation.generator import Generator, Watch
+from ..models.speech import SpeechModel
 from . import views
 
 if TYPE_CHECKING:

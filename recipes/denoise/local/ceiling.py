@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechjem import audio, metrics, rumble
-from speechjem.denoising import Denoiser
+from speechjem import audio, metrics
+from speechjem.audio import rumble
+from speechjem.denoising.denoiser import Denoiser
 
 NAMES = ("pesq_wb", "estoi", "si_sdr")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from speechjem import audio
 from speechjem.data.kaldi import read_directory
-from speechjem.model import SpeechModel
+from speechjem.models.speech import SpeechModel
 
 
 def frames_of(model: SpeechModel, samples: np.ndarray) -> Tensor:

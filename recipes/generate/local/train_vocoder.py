@@ -18,8 +18,8 @@ import torch
 import vocoder
 from auraloss.freq import MultiResolutionSTFTLoss
 
-from speechjem import checkpoint
 from speechjem.data.dataset import Recording, load_corpus
+from speechjem.models import checkpoint
 
 SECONDS, BATCH, RATE = 0.96, 12, 8e-4
 

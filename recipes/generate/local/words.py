@@ -25,7 +25,7 @@ from pocketsphinx import Decoder
 from speechmos import dnsmos
 
 from speechjem.data.kaldi import read_directory
-from speechjem.generation import Generator
+from speechjem.generation.generator import Generator
 
 RATE = 16000
 

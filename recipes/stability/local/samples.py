@@ -9,9 +9,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from speechjem.data.dataset import Corpus, Recording
-from speechjem.fbank import Fbank
-from speechjem.langevin import LangevinConfig, sample
-from speechjem.model import ModelConfig, SpeechModel
+from speechjem.energy.langevin import LangevinConfig, sample
+from speechjem.features.fbank import Fbank
+from speechjem.models.speech import ModelConfig, SpeechModel
 
 SHORTEST = 8  # frames of a real phone, below which it is reduced
 CEPSTRA = 16

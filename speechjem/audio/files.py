@@ -1,0 +1,343 @@
+"""Audio files: reading, atomic writing, finding.
+
+A waveform is a float32 array of shape (channels, samples); full scale is 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ..errors import InputError
+
+_FORMATS = {
+    ".wav": "WAV",
+    ".flac": "FLAC",
+    ".ogg": "OGG",
+    ".opus": "OGG",
+    ".mp3": "MP3",
+    ".aiff": "AIFF",
+    ".aif": "AIFF",
+    ".au": "AU",
+    ".w64": "W64",
+    ".rf64": "RF64",
+    ".caf": "CAF",
+}
+SUFFIXES = tuple(_FORMATS)
+"""Suffixes (lower case, with the dot) of the audio files looked for in folders and written."""
+
+_FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+# libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
+_WRITE_FRAMES = 1 << 12
+_CHUNK = 1 << 18  # values of all channels
+# A kilobyte of FLAC can say "silence" for an hour.
+_LARGEST = 1 << 27  # values of a recording held in memory, if it has more than ...
+_DENSEST = 128  # ... so many values for each byte of its file
+
+
+@dataclass(frozen=True)
+class Audio:
+    """A waveform as it was read.
+
+    Attributes:
+        samples: float32, shape (channels, samples), full scale 1.
+        sample_rate: in Hz.
+        format: container as soundfile names it, such as "WAV".
+        subtype: encoding as soundfile names it, such as "PCM_24".
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    format: str
+    subtype: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input file and its place below the folder it was found in.
+
+    Attributes:
+        path: where the file is.
+        relative: its path below the folder given, or its name if the file itself was given.
+    """
+
+    path: Path
+    relative: Path
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """An audio file that can be read piece by piece, as often as one likes.
+
+    Attributes:
+        path: where it is.
+        sample_rate: in Hz.
+        channels: their number.
+        frames: samples of each channel, as the header promises.
+        format, subtype: as in `Audio`.
+        raw: whether it has no header, but samples only.
+        version: what changes when somebody writes to the file.
+    """
+
+    path: Path
+    sample_rate: int
+    channels: int
+    frames: int
+    format: str
+    subtype: str
+    raw: bool
+    version: tuple[int, ...]
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """All samples from the start, in float32 pieces of shape (channels, samples), full scale 1.
+
+        Raises:
+            InputError: as `read` does, when the damaged, empty or not finite place is reached; or if the file
+                is no longer the one that was opened.
+        """
+        count = 0
+        with _opened(self.path, self.sample_rate if self.raw else None) as file:
+            while (piece := _next(file, self.path)).size:
+                if not np.isfinite(piece).all():
+                    raise InputError(
+                        f"{self.path} has NaN or infinite samples; repair the file or leave it out."
+                    )
+                count += len(piece)
+                self._check_version()
+                yield np.ascontiguousarray(piece.T)
+        self._check_version()
+        if count == 0:
+            raise InputError(f"{self.path} has no samples; give a file that is not empty.")
+
+    def _check_version(self) -> None:
+        if _version(self.path) != self.version:
+            raise InputError(f"{self.path} was changed while it was read; try again when it is complete.")
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a name may have a NUL
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> AudioFile:
+    """Look into an audio file, to read it piece by piece.
+
+    Args:
+        path: the file, of any format that soundfile knows.
+        raw_rate: for a file without a header: its sample rate in Hz; the samples are taken to be one channel
+            of 16-bit little-endian integers.
+
+    Raises:
+        InputError: the file is missing, is a folder, or is not readable audio.
+    """
+    path = Path(path)
+    version = _version(path)
+    with _opened(path, raw_rate) as file:
+        return AudioFile(
+            path,
+            file.samplerate,
+            file.channels,
+            file.frames,
+            file.format,
+            file.subtype,
+            raw_rate is not None,
+            version,
+        )
+
+
+def read(path: str | os.PathLike[str]) -> Audio:
+    """Read an audio file of any format that soundfile knows.
+
+    A file that stops before the length its header promises gives the samples that are there, if
+    its format allows to decode them. Float files may exceed full scale.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The waveform with its sample rate (Hz), format and subtype.
+
+    Raises:
+        InputError: the file is missing, is a folder, is not readable audio, is empty, or holds NaN
+            or infinite samples, or is a small file made to fill the memory.
+    """
+    file = open_file(path)
+    pieces, count = [], 0
+    for piece in file.chunks():
+        pieces.append(piece)
+        count += piece.size
+        if count > max(_LARGEST, _DENSEST * os.path.getsize(path)):
+            raise InputError(f"{path} unfolds to more than {4 * _DENSEST} times its size; give a part of it.")
+    return Audio(np.concatenate(pieces, axis=1), file.sample_rate, file.format, file.subtype)
+
+
+def _opened(path: Path, raw_rate: int | None) -> soundfile.SoundFile:
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; name an audio file.")
+    if not os.path.exists(path):
+        raise InputError(f"No such file: {path}. Check the path.")
+    if not os.path.isfile(path):  # opening one might wait for ever
+        raise InputError(f"{path} is a pipe or a device; give it as standard input (-), or as a file.")
+    try:
+        if raw_rate is None:
+            return soundfile.SoundFile(_name(path))
+        return soundfile.SoundFile(_name(path), "r", raw_rate, 1, "PCM_16", "LITTLE", "RAW")
+    # A .raw file has no header: TypeError.
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _name(path: Path) -> str | bytes:
+    """A path for soundfile, which encodes names strictly, while those of POSIX may be any bytes."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
+
+
+def _next(file: soundfile.SoundFile, path: Path) -> np.ndarray:
+    try:
+        piece: np.ndarray = file.read(max(1, _CHUNK // file.channels), dtype="float32", always_2d=True)
+        return piece
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"Cannot read {path} as audio ({_cause(error)}); give an intact audio file.")
+
+
+def write(
+    path: str | os.PathLike[str],
+    samples: np.ndarray | Iterable[np.ndarray],
+    sample_rate: int,
+    *,
+    channels: int | None = None,
+    subtype: str | None = None,
+    force: bool = False,
+) -> None:
+    """Write a waveform, whole or not at all.
+
+    The suffix of the path sets the format. The file is written under a temporary name in the same
+    folder and renamed when complete; after any failure nothing of it is left. Missing folders are
+    made. Samples beyond full scale are clipped to [-1, 1], except in float subtypes, which hold
+    them as they are.
+
+    Args:
+        path: the file to write.
+        samples: shape (channels, samples) or (samples,), full scale 1; or consecutive pieces of such a
+            waveform.
+        sample_rate: in Hz.
+        channels: their number, needed for pieces only.
+        subtype: encoding such as "PCM_24"; one that the format lacks gives the format's default
+            (PCM_16 for .wav).
+        force: overwrite an existing file.
+
+    Raises:
+        InputError: the file exists (without force) or is write-protected, the suffix is unknown,
+            the format cannot hold these channels or this rate, a sample is NaN or infinite, or
+            the folder cannot be written to.
+    """
+    path = Path(path)
+    check_target(path, force)
+    kind = _FORMATS[path.suffix.lower()]
+    if isinstance(samples, np.ndarray):
+        channels, samples = len(np.atleast_2d(samples)), [samples]
+    subtype = _subtype(path, kind, subtype)
+    # A short name of its own (the target's may be at the limit), hidden so that `find` skips it. Not
+    # from tempfile, whose files nobody else may read.
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with soundfile.SoundFile(_name(partial), "w", sample_rate, channels, subtype, format=kind) as file:
+            for piece in samples:
+                _append(file, piece, path)
+        check_target(path, force)  # it may have come while this was made
+        os.replace(partial, path)
+    # soundfile asserts that all was written, so a full disk may show as an AssertionError.
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError, AssertionError) as error:
+        message = f"Cannot write {path} ({_cause(error)}); choose another folder, format or sample rate."
+        raise InputError(message) from error
+    finally:
+        with contextlib.suppress(OSError):  # after a success it is no longer there
+            partial.unlink()
+
+
+def find(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """List the audio files that the inputs stand for.
+
+    A file stands for itself, whatever its suffix; so does a path that does not exist, which `read`
+    refuses by name while the rest of a batch goes on. A folder stands for all audio files below it
+    in sorted order, without hidden files and folders.
+
+    Args:
+        inputs: files and folders.
+
+    Returns:
+        The files in the order of the inputs. Two inputs may have the same relative path.
+
+    Raises:
+        InputError: a folder has no audio file.
+    """
+    sources: list[Source] = []
+    for path in map(Path, inputs):
+        sources += _walk(path) if os.path.isdir(path) else [Source(path, Path(path.name))]
+    return sources
+
+
+def _append(file: soundfile.SoundFile, samples: np.ndarray, path: Path) -> None:
+    if not np.isfinite(samples).all():
+        raise InputError(f"Cannot write NaN or infinite samples to {path}; check what made them.")
+    if file.subtype not in _FLOAT_SUBTYPES:
+        samples = np.clip(samples, -1.0, 1.0)
+    frames = np.atleast_2d(samples).T
+    for start in range(0, len(frames), _WRITE_FRAMES):
+        file.write(frames[start : start + _WRITE_FRAMES])
+
+
+def check_target(path: Path, force: bool) -> None:
+    """Raise InputError if `write` would refuse the path; for asking before a long computation."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"Cannot write {path}; use one of the suffixes {' '.join(SUFFIXES)}.")
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; name a file to write.")
+    if os.path.exists(path) and not force:
+        raise InputError(f"{path} exists; pass --force to overwrite it.")
+    # A rename would replace a write-protected file without asking.
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise InputError(f"{path} is write-protected; choose another name or make it writable.")
+
+
+def _subtype(path: Path, kind: str, wanted: str | None) -> str:
+    if path.suffix.lower() == ".opus":
+        return "OPUS"
+    # An MP3 subtype inside .wav is legal but not meant by who turns an .mp3 into .wav; .mp3 has no choice.
+    if wanted and not wanted.startswith("MPEG") and soundfile.check_format(kind, wanted):
+        return wanted
+    return str(soundfile.default_subtype(kind))
+
+
+def _walk(folder: Path) -> list[Source]:
+    sources = [Source(path, path.relative_to(folder)) for path in sorted(folder.rglob("*"))]
+    sources = [source for source in sources if _is_audio(source)]
+    if not sources:
+        raise InputError(f"No audio files in {folder}; give a folder with files like {' '.join(SUFFIXES)}.")
+    return sources
+
+
+def _is_audio(source: Source) -> bool:
+    hidden = any(part.startswith(".") for part in source.relative.parts)
+    return not hidden and source.path.suffix.lower() in SUFFIXES and source.path.is_file()
+
+
+def _cause(error: Exception) -> str:
+    """The bare cause: libsndfile's message without the path, the system's without its number."""
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return text.strip().rstrip(".") or type(error).__name__

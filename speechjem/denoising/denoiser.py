@@ -1,0 +1,298 @@
+"""Denoising: follow the energy from the noisy frames, and turn the movement into a spectral gain.
+
+Two ways to follow it: `descent`, the trained steps, and `prior`, a few steps of SGLD on E(x) as in
+ST-JEM (Sustek et al., arXiv 2303.04187), joined by a model of how noise adds (`noise_model`). The waveform
+keeps the noisy phase.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypedDict, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import Unpack
+
+from .. import audio
+from ..audio.bands import AnyRate, Enhanced
+from ..audio.blocks import Block, Blocks
+from ..audio.rumble import RumbleFilter
+from ..energy.jem import JEM
+from ..energy.langevin import sample, with_given
+from ..errors import InputError, UsageError
+from ..models import checkpoint
+from ..models.speech import MODES, SpeechModel
+from ..runtime.device import choose_device, use_bfloat16
+from .noise_model import Observation
+
+CHUNK = 1 << 18  # samples of an array that are resampled at once
+# Steps reach further and further; what comes from 3 s away changes the output by less than -95 dB.
+FADED = 300  # frames
+Samples = TypeVar("Samples", np.ndarray, Tensor)
+
+
+class DenoiserSettings(TypedDict, total=False):
+    """What a `Denoiser` may be given."""
+
+    model: SpeechModel | str | None
+    mode: str | None
+    steps: int | None
+    step_size: float | None
+    noise: float | None
+    strength: float
+    seed: int
+    device: str
+    precision: str
+
+
+class Denoiser:
+    """Enhances recordings of any sample rate and number of channels.
+
+    Args:
+        model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
+        mode: 'descent' or 'prior'; the model's better one by default.
+        steps: number of steps; by default as trained (descent) or as the model's settings say (prior).
+        step_size: factor on the trained step sizes (descent, default 1), or SGLD's step size (prior).
+        noise: standard deviation of the noise added after each step, in units of normalised frames
+            (descent, default 0), or relative to the square root of the step size (prior).
+        strength: 0 leaves the input untouched, 1 is the full effect; scales the attenuation in dB.
+        seed: of the noise.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
+        precision: 'float32', 'bfloat16', or 'auto' for bfloat16 where the CPU has instructions for it: three
+            times as fast, and the models are trained with it.
+
+    Raises:
+        UsageError: for a setting out of its range.
+        ModelError: if the model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: SpeechModel | str | None = None,
+        *,
+        mode: str | None = None,
+        steps: int | None = None,
+        step_size: float | None = None,
+        noise: float | None = None,
+        strength: float = 1.0,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+    ):
+        self.device = choose_device(device)
+        self.bfloat16 = self.device.type == "cpu" and use_bfloat16(precision)
+        self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
+        # Autocast would convert the weights in every call: half of the time of a short recording.
+        network = self.model.jem.network
+        self.jem = JEM(copy.deepcopy(network).bfloat16()) if self.bfloat16 else self.model.jem
+        self.mode = mode or self.model.config.denoise_mode
+        self.strength = strength
+        self.seed = seed
+        _check(self.mode, steps, step_size, noise, strength)
+        if self.mode == "prior":
+            prior = self.model.config.denoise_prior
+            self.sampler = with_given(prior, steps=steps, step_size=step_size, noise=noise)
+        else:
+            self.steps = self.model.config.descent.steps if steps is None else steps
+            self.scale = 1.0 if step_size is None else step_size
+            self.noise = 0.0 if noise is None else noise
+            self.model.descent.check(self.steps)
+
+    def __call__(self, samples: Samples, sample_rate: int) -> Samples:
+        """Enhance a recording.
+
+        Frequencies above the model's band (8 kHz) get the gain of the model's upper octave.
+
+        Args:
+            samples: float array or tensor, shape (samples,) or (channels, samples); channels are
+                enhanced one by one.
+            sample_rate: in Hz.
+
+        Returns:
+            The same kind, shape, rate and level.
+
+        Raises:
+            InputError: if there are no samples, or some are not finite.
+        """
+        array = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
+        enhanced = self._enhance_array(array, sample_rate)
+        if isinstance(samples, Tensor):
+            return torch.from_numpy(enhanced).to(samples)
+        return enhanced.astype(array.dtype if array.dtype.kind == "f" else np.float32)
+
+    def _enhance_array(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        if samples.ndim not in (1, 2) or samples.size == 0:
+            raise InputError(
+                f"Audio of shape {samples.shape} cannot be denoised; give (samples,) or (channels, samples)."
+            )
+        if not np.isfinite(samples).all():
+            raise InputError("The audio has samples that are not finite; repair it first.")
+        channels = np.atleast_2d(samples).astype(np.float32)
+        starts = range(0, channels.shape[1], CHUNK)
+        pieces = self.pieces(lambda: (channels[:, start : start + CHUNK] for start in starts), sample_rate)
+        return np.concatenate(list(pieces), axis=1).reshape(samples.shape)
+
+    def pieces(self, read: Callable[[], Iterable[np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
+        """Enhance a recording of any length in bounded memory.
+
+        Args:
+            read: called twice, for the level and for the work; each time it gives the whole recording in
+                consecutive pieces, float32 of shape (channels, samples).
+            sample_rate: in Hz.
+
+        Yields:
+            Consecutive pieces of the enhanced recording, which together are as long as the input.
+        """
+        if sample_rate < 1:
+            raise UsageError(f"A sample rate of {sample_rate} Hz is impossible; give it in Hz.")
+        level = self._level(read(), sample_rate)
+        core = _BlockByBlock(self, level)
+        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, len(level))
+        for chunk in read():
+            yield enhancer.push(chunk)
+        yield enhancer.flush()
+
+    def rumble_filter(self, channels: int) -> RumbleFilter:
+        """What recordings go through first."""
+        return RumbleFilter(channels, self.model.config.fbank.sample_rate, self.strength)
+
+    def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> np.ndarray:
+        """Factor that brings each channel to the model's level, shape (channels,)."""
+        power, count, rumble = np.zeros(1), 0, None
+        for chunk in audio.resample_chunks(chunks, sample_rate, self.model.config.fbank.sample_rate):
+            rumble = rumble or self.rumble_filter(len(chunk))
+            power = power + np.square(rumble.push(chunk), dtype=np.float64).sum(axis=1)
+            count += chunk.shape[1]
+        if rumble:
+            power = power + np.square(rumble.flush(), dtype=np.float64).sum(axis=1)
+        return self.model.fbank.level_gain_of(torch.from_numpy(power / max(count, 1))).numpy()
+
+    def enhance(self, waveform: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Enhance waveforms of the model's rate and nominal level in one piece.
+
+        Args:
+            waveform: shape (batch, samples), on the model's device.
+            generator: source of the noise, on the model's device.
+
+        Returns:
+            The enhanced waveforms, and their gain, shape (batch, frames, frequencies).
+        """
+        spectrum = self.model.fbank.stft(waveform)
+        gain = self.gain(spectrum, generator)
+        return self.model.fbank.istft(spectrum * gain, waveform.shape[-1]), gain
+
+    @torch.no_grad()
+    def gain(self, spectrum: Tensor, generator: torch.Generator) -> Tensor:
+        """Gain of every STFT bin.
+
+        Args:
+            spectrum: complex, of nominal level, shape (batch, frames, frequencies).
+            generator: source of the noise, on the model's device.
+        """
+        noisy = self._frames(spectrum)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            x = self.follow(noisy, generator)
+        return self.model.gain(x.float(), noisy) ** self.strength
+
+    def _frames(self, spectrum: Tensor) -> Tensor:
+        """Where to start: SGLD on E(x) knows the envelope only."""
+        if self.mode == "prior":
+            return self.model.fbank.normalise(self.model.fbank.log_mel(spectrum))
+        return self.model.observe(spectrum)
+
+    @property
+    def context(self) -> int:
+        """Frames on either side that matter for the gain of a frame."""
+        if self.mode == "prior":
+            return FADED
+        # A step's gradient reaches two contexts to either side; the STFT's window and the
+        # phase relations two frames each.
+        return min(2 * self.steps * self.model.config.network.context + 4, FADED)
+
+    def follow(self, noisy: Tensor, generator: torch.Generator) -> Tensor:
+        """Follow the energy.
+
+        Args:
+            noisy: frames to start from, as observed, shape (batch, frames, size).
+            generator: source of the noise, on the model's device.
+
+        Returns:
+            The frames after the last step, without phase relations.
+        """
+        if self.mode == "prior":
+            observation = Observation(self.model.fbank, noisy, self.model.config.denoise_noise_weight)
+            return sample(
+                lambda x: self.jem.gradient(x) + observation.gradient(x), noisy, self.sampler, generator
+            )
+        steps = self.model.descent.steps(self.jem, noisy, self.steps, self.scale, self.noise, generator)
+        return deque(steps, maxlen=1).pop()[0].detach()
+
+
+def denoise(samples: Samples, sample_rate: int, **settings: Unpack[DenoiserSettings]) -> Samples:
+    """Enhance one recording; see `Denoiser` for the settings and its call for the shapes.
+
+    Examples:
+        >>> import numpy as np
+        >>> denoise(np.zeros(16000), 16000).shape
+        (16000,)
+    """
+    return Denoiser(**settings)(samples, sample_rate)
+
+
+def _check(
+    mode: str, steps: int | None, step_size: float | None, noise: float | None, strength: float
+) -> None:
+    if mode not in MODES:
+        raise UsageError(f"There is no mode {mode!r}; choose from: {', '.join(MODES)}.")
+    if steps is not None and steps < 1:
+        raise UsageError(f"{steps} steps are too few; use --strength 0 for an untouched output.")
+    for name, value in (("step size", step_size), ("noise", noise)):
+        if value is not None and not 0 <= value < float("inf"):
+            raise UsageError(f"The {name} must be a number of at least 0, not {value}.")
+    if not 0 <= strength <= 1:
+        raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
+
+
+class _BlockByBlock:
+    """A recording at the model's rate, piece by piece, in blocks with as much context as matters.
+
+    Args:
+        denoiser: how to enhance a block.
+        level: factor of each channel, shape (channels,).
+    """
+
+    def __init__(self, denoiser: Denoiser, level: np.ndarray):
+        self.denoiser = denoiser
+        self.level = level
+        self.hop = denoiser.model.config.fbank.hop
+        self.rumble = denoiser.rumble_filter(len(level))
+        self.blocks = Blocks(len(level), self.hop, denoiser.context)
+        self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in level]
+
+    def push(self, samples: np.ndarray) -> Enhanced:
+        return self._enhance(self.blocks.push(self.rumble.push(samples)))
+
+    def flush(self) -> Enhanced:
+        return self._enhance([*self.blocks.push(self.rumble.flush()), *self.blocks.flush()])
+
+    def _enhance(self, blocks: Iterable[Block]) -> Enhanced:
+        none = np.zeros((2, len(self.level), 0), np.float32)
+        enhanced, gain = np.concatenate([none, *map(self._enhance_block, blocks)], axis=2)
+        return enhanced, gain
+
+    def _enhance_block(self, block: Block) -> np.ndarray:
+        inside = slice(block.skip, block.skip + block.size)
+        places = np.arange(inside.start, inside.stop) / self.hop
+        outputs = []
+        for samples, level, generator in zip(block.samples, self.level, self.generators, strict=True):
+            waveform = torch.from_numpy(np.ascontiguousarray(samples))[None].to(self.denoiser.device)
+            enhanced, gain = self.denoiser.enhance(waveform * level, generator)
+            upper = gain[0, :, gain.shape[-1] // 2 :].mean(-1).cpu().numpy()
+            outputs.append(
+                [enhanced[0, inside].cpu().numpy() / level, np.interp(places, np.arange(len(upper)), upper)]
+            )
+        return np.array(outputs, np.float32).swapaxes(0, 1)

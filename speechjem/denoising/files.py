@@ -1,0 +1,85 @@
+"""Denoising files into files, in this process or in others."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import audio
+from ..audio import pipes
+from ..runtime.jobs import until_stopped
+from .denoiser import Denoiser
+
+
+@dataclass(frozen=True)
+class FileDenoiser:
+    """Denoises files into files, by a `Denoiser` that each process loads once.
+
+    It can be pickled and sent to other processes; the model itself is not sent.
+
+    Attributes:
+        settings: of the `Denoiser`, as pairs of name and value.
+        force: overwrite outputs that exist.
+        raw_rate: for pipes of bare samples: their sample rate in Hz.
+        progress: called with the source and the share of it that is done; it cannot go to other processes.
+        run: tells runs apart: a process that serves several must not keep a model that was since replaced.
+    """
+
+    settings: tuple[tuple[str, Any], ...]
+    force: bool = False
+    raw_rate: int | None = None
+    progress: Callable[[Path, float], None] | None = field(default=None, compare=False)
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __call__(self, source: Path, target: Path) -> float:
+        """Denoise a file.
+
+        Args:
+            source, target: input and output, which may be `pipes.PIPE`.
+
+        Returns:
+            The duration of the recording in seconds.
+
+        Raises:
+            InputError: the source cannot be read, or the target not written.
+            UsageError, ModelError: as `Denoiser`, when a process calls it first.
+        """
+        with _LOADING:
+            denoiser = _load(self)
+        raw = self.raw_rate is not None
+        with pipes.input_file(source) as readable, pipes.output_file(target, raw) as writable:
+            recording = audio.open_file(readable, self.raw_rate)
+            pieces = denoiser.pieces(lambda: until_stopped(recording.chunks()), recording.sample_rate)
+            audio.write(
+                writable,
+                self._told(pieces, source, recording.frames),
+                recording.sample_rate,
+                channels=recording.channels,
+                subtype=recording.subtype,
+                force=self.force,
+            )
+            written = audio.open_file(writable)
+            return written.frames / written.sample_rate
+
+    def _told(self, pieces: Iterable[np.ndarray], source: Path, frames: int) -> Iterator[np.ndarray]:
+        done = 0
+        for piece in pieces:
+            yield piece
+            done += piece.shape[1]
+            if self.progress:
+                self.progress(source, min(1.0, done / max(1, frames)))
+
+
+_LOADING = threading.Lock()
+
+
+@functools.lru_cache(maxsize=4)  # a Dask worker may serve a few runs by turns
+def _load(files: FileDenoiser) -> Denoiser:
+    return Denoiser(**dict(files.settings))
