@@ -46,6 +46,13 @@ def test_a_directory_without_fault_has_no_problems(folder):
     assert report.hours == pytest.approx(3 / 3600)
 
 
+def test_a_segment_in_the_second_of_two_joined_files_is_inside(folder):
+    soundfile.write(folder / "a.flac", np.zeros(RATE), RATE)
+    (folder / "a.flac").write_bytes(2 * (folder / "a.flac").read_bytes())
+    (folder / "wav.scp").write_text("u1 a.flac\nu2 b.wav\n")
+    assert validation.inspect(folder).hours == pytest.approx(4 / 3600)
+
+
 def test_only_wav_scp_and_utt2spk_are_needed(folder):
     for name in ("spk2utt", "text", "ali.ctm"):
         (folder / name).unlink()

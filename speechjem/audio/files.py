@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from ..errors import InputError
+from .joined import Stream, StreamFile, streams
 
 _FORMATS = {
     ".wav": "WAV",
@@ -37,6 +38,7 @@ _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
 _WRITE_FRAMES = 1 << 12
 _CHUNK = 1 << 18  # values of all channels
+_UNKNOWN = 1 << 62  # frames; a FLAC file that was written into a pipe promises more
 # A kilobyte of FLAC can say "silence" for an hour.
 _LARGEST = 1 << 27  # values of a recording held in memory, if it has more than ...
 _DENSEST = 128  # ... so many values for each byte of its file
@@ -84,6 +86,7 @@ class AudioFile:
         format, subtype: as in `Audio`.
         raw: whether it has no header, but samples only.
         version: what changes when somebody writes to the file.
+        streams: the streams that follow each other in it.
     """
 
     path: Path
@@ -94,6 +97,7 @@ class AudioFile:
     subtype: str
     raw: bool
     version: tuple[int, ...]
+    streams: tuple[Stream, ...]
 
     def chunks(self) -> Iterator[np.ndarray]:
         """All samples from the start, in float32 pieces of shape (channels, samples), full scale 1.
@@ -103,15 +107,16 @@ class AudioFile:
                 is no longer the one that was opened.
         """
         count = 0
-        with _opened(self.path, self.sample_rate if self.raw else None) as file:
-            while (piece := _next(file, self.path)).size:
-                if not np.isfinite(piece).all():
-                    raise InputError(
-                        f"{self.path} has NaN or infinite samples; repair the file or leave it out."
-                    )
-                count += len(piece)
-                self._check_version()
-                yield np.ascontiguousarray(piece.T)
+        for stream in self.streams:
+            with _opened(self.path, stream, self.sample_rate if self.raw else None) as file:
+                while (piece := _next(file, self.path, count / self.sample_rate)).size:
+                    if not np.isfinite(piece).all():
+                        raise InputError(
+                            f"{self.path} has NaN or infinite samples; repair the file or leave it out."
+                        )
+                    count += len(piece)
+                    self._check_version()
+                    yield np.ascontiguousarray(piece.T)
         self._check_version()
         if count == 0:
             raise InputError(f"{self.path} has no samples; give a file that is not empty.")
@@ -142,17 +147,19 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
     """
     path = Path(path)
     version = _version(path)
-    with _opened(path, raw_rate) as file:
-        return AudioFile(
-            path,
-            file.samplerate,
-            file.channels,
-            file.frames,
-            file.format,
-            file.subtype,
-            raw_rate is not None,
-            version,
-        )
+    _check_file(path)
+    parts = _streams(path, raw_rate)
+    frames, rate, channels = 0, 0, 0
+    for part in parts:
+        with _opened(path, part, raw_rate) as file:
+            if frames and (file.samplerate, file.channels) != (rate, channels):
+                raise InputError(
+                    f"{path} goes on with {file.channels} channels at {file.samplerate} Hz after "
+                    f"{frames / rate:.1f} s of {channels} at {rate} Hz; cut it there and give the parts."
+                )
+            rate, channels, kind = file.samplerate, file.channels, (file.format, file.subtype)
+            frames += _frames(file, path)
+    return AudioFile(path, rate, channels, frames, *kind, raw_rate is not None, version, parts)
 
 
 def read(path: str | os.PathLike[str]) -> Audio:
@@ -181,20 +188,51 @@ def read(path: str | os.PathLike[str]) -> Audio:
     return Audio(np.concatenate(pieces, axis=1), file.sample_rate, file.format, file.subtype)
 
 
-def _opened(path: Path, raw_rate: int | None) -> soundfile.SoundFile:
+def _check_file(path: Path) -> None:
     if os.path.isdir(path):
         raise InputError(f"{path} is a folder; name an audio file.")
     if not os.path.exists(path):
         raise InputError(f"No such file: {path}. Check the path.")
     if not os.path.isfile(path):  # opening one might wait for ever
         raise InputError(f"{path} is a pipe or a device; give it as standard input (-), or as a file.")
+
+
+def _streams(path: Path, raw_rate: int | None) -> tuple[Stream, ...]:
     try:
-        if raw_rate is None:
-            return soundfile.SoundFile(_name(path))
-        return soundfile.SoundFile(_name(path), "r", raw_rate, 1, "PCM_16", "LITTLE", "RAW")
-    # A .raw file has no header: TypeError.
-    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+        return (Stream(0, os.path.getsize(path)),) if raw_rate else tuple(streams(path))
+    except OSError as error:
         raise _unreadable(path, error) from error
+
+
+class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
+    """A file to read once: after each read soundfile seeks to where it is, which fails at an unknown end."""
+
+    def seekable(self) -> bool:
+        return self.frames < _UNKNOWN and bool(super().seekable())
+
+
+@contextlib.contextmanager
+def _opened(path: Path, stream: Stream, raw_rate: int | None) -> Iterator[soundfile.SoundFile]:
+    whole = stream == Stream(0, os.path.getsize(path))
+    with contextlib.ExitStack() as stack:
+        try:
+            source = _name(path) if whole else stack.enter_context(StreamFile(path, stream))
+            raw = ("r", raw_rate, 1, "PCM_16", "LITTLE", "RAW") if raw_rate else ()
+            file = stack.enter_context(_Forwards(source, *raw))
+        # A .raw file has no header: TypeError.
+        except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+            raise _unreadable(path, error) from error
+        yield file
+
+
+def _frames(file: soundfile.SoundFile, path: Path) -> int:
+    """The length that the header promises, or else that of what is there."""
+    if file.frames < _UNKNOWN:
+        return int(file.frames)
+    count = 0
+    while size := len(_next(file, path, count / file.samplerate)):
+        count += size
+    return count
 
 
 def _name(path: Path) -> str | bytes:
@@ -202,16 +240,16 @@ def _name(path: Path) -> str | bytes:
     return os.fsencode(path) if os.name == "posix" else str(path)
 
 
-def _next(file: soundfile.SoundFile, path: Path) -> np.ndarray:
+def _next(file: soundfile.SoundFile, path: Path, seconds: float) -> np.ndarray:
     try:
         piece: np.ndarray = file.read(max(1, _CHUNK // file.channels), dtype="float32", always_2d=True)
         return piece
     except (soundfile.SoundFileError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error, f" after {seconds:.1f} s") from error
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"Cannot read {path} as audio ({_cause(error)}); give an intact audio file.")
+def _unreadable(path: Path, error: Exception, place: str = "") -> InputError:
+    return InputError(f"Cannot read {path} as audio ({_cause(error)}{place}); give an intact audio file.")
 
 
 def write(

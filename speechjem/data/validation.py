@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from .. import phones
+from .. import audio, phones
 from ..errors import InputError, UsageError
 from .kaldi import lines, segment, spk2utt_rows, write_table
 
@@ -172,10 +170,10 @@ def _open(line: Line, lengths: dict[str, float]) -> str | None:
         return line.says(f"{line.key} is a pipe; pass --allow-pipes, or write the audio to a file.")
     path = line.path.parent / " ".join(line.rest)
     try:
-        with soundfile.SoundFile(path) as file:
-            lengths[line.key] = file.frames / file.samplerate
-    except (OSError, TypeError, ValueError, soundfile.SoundFileError):  # a .raw file has no header: TypeError
+        file = audio.open_file(path)
+    except InputError:
         return line.says(f"{path} is missing or is no audio.")
+    lengths[line.key] = file.frames / file.sample_rate
     return None if lengths[line.key] > 0 else line.says(f"{path} has no samples.")
 
 
