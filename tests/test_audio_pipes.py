@@ -121,3 +121,17 @@ def test_a_reader_that_goes_away_is_named():
     assert process.wait() == 1
     assert "closed" in message
     assert "Traceback" not in message
+
+
+def test_a_joined_ogg_comes_out_whole(tmp_path):
+    (tmp_path / "in.ogg").write_bytes(2 * wav(noisy(0.5), format="OGG", subtype="VORBIS"))
+    assert run("denoise", str(tmp_path / "in.ogg"), "-o", str(tmp_path / "out.wav"))[0] == 0
+    assert soundfile.info(tmp_path / "out.wav").frames == RATE
+
+
+def test_a_wav_of_size_0_from_a_pipe_comes_out_whole():
+    given = bytearray(wav(noisy(), subtype="PCM_16"))
+    given[4:8] = given[40:44] = bytes(4)
+    code, out, err = run("denoise", "-", given=bytes(given))
+    assert (code, err) == (0, "")
+    assert soundfile.info(io.BytesIO(out)).frames == RATE
