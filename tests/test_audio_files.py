@@ -265,36 +265,6 @@ def test_failure_midway_leaves_nothing(tmp_path, monkeypatch, failure, raised, o
     assert not old or path.read_text() == "old"
 
 
-# Finding
-
-
-def test_find_walks_sorts_and_keeps_the_tree(tmp_path):
-    for name in ("b.wav", "a.FLAC", "sub/c.mp3", ".hidden.wav", ".git/d.wav", "notes.txt", "sub/._c.mp3"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "folder.wav").mkdir()
-    found = audio.find([tmp_path])
-    assert [str(source.relative) for source in found] == ["a.FLAC", "b.wav", os.path.join("sub", "c.mp3")]
-    assert all(source.path == tmp_path / source.relative for source in found)
-
-
-def test_find_takes_files_as_they_are(tmp_path):
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "speech.dat").touch()
-    inputs = [tmp_path / "x" / "speech.dat", tmp_path / "missing.wav"]
-    assert audio.find(inputs) == [
-        audio.Source(inputs[0], Path("speech.dat")),
-        audio.Source(inputs[1], Path("missing.wav")),
-    ]
-
-
-def test_find_refuses_a_folder_without_audio(tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError) as caught:
-        audio.find([tmp_path])
-    assert str(caught.value).startswith(f"No audio files in {tmp_path}; give a folder")
-
-
 # Resampling
 
 

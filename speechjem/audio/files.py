@@ -1,4 +1,4 @@
-"""Audio files: reading, atomic writing, finding.
+"""Audio files: reading and atomic writing.
 
 A waveform is a float32 array of shape (channels, samples); full scale is 1.
 """
@@ -6,9 +6,11 @@ A waveform is a float32 array of shape (channels, samples); full scale is 1.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,23 +18,8 @@ import numpy as np
 import soundfile
 
 from ..errors import InputError
+from .formats import CONTAINERS, SUFFIXES, conversion, is_foreign
 from .joined import Stream, StreamFile, streams
-
-_FORMATS = {
-    ".wav": "WAV",
-    ".flac": "FLAC",
-    ".ogg": "OGG",
-    ".opus": "OGG",
-    ".mp3": "MP3",
-    ".aiff": "AIFF",
-    ".aif": "AIFF",
-    ".au": "AU",
-    ".w64": "W64",
-    ".rf64": "RF64",
-    ".caf": "CAF",
-}
-SUFFIXES = tuple(_FORMATS)
-"""Suffixes (lower case, with the dot) of the audio files looked for in folders and written."""
 
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
@@ -59,19 +46,6 @@ class Audio:
     sample_rate: int
     format: str
     subtype: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """An input file and its place below the folder it was found in.
-
-    Attributes:
-        path: where the file is.
-        relative: its path below the folder given, or its name if the file itself was given.
-    """
-
-    path: Path
-    relative: Path
 
 
 @dataclass(frozen=True)
@@ -147,7 +121,7 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
     """
     path = Path(path)
     version = _version(path)
-    _check_file(path)
+    _check_source(path)
     parts = _streams(path, raw_rate)
     frames, rate, channels = 0, 0, 0
     for part in parts:
@@ -188,13 +162,25 @@ def read(path: str | os.PathLike[str]) -> Audio:
     return Audio(np.concatenate(pieces, axis=1), file.sample_rate, file.format, file.subtype)
 
 
-def _check_file(path: Path) -> None:
-    if os.path.isdir(path):
+def _check_source(path: Path) -> None:
+    """Whether a path is a file that this user may read."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, ValueError) as error:  # a name may have a NUL
+        if os.path.islink(path):
+            raise InputError(f"{path} is a link to {os.readlink(path)}, which is not there.") from error
+        raise InputError(f"No such file: {path}. Check the path.") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"No such file: {path}. Check the path.") from error
+        message = f"Cannot open {path} ({error.strerror}); check the path, and who may read it."
+        raise InputError(message) from error
+    if stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder; name an audio file.")
-    if not os.path.exists(path):
-        raise InputError(f"No such file: {path}. Check the path.")
-    if not os.path.isfile(path):  # opening one might wait for ever
+    if not stat.S_ISREG(mode):  # opening one might wait for ever
         raise InputError(f"{path} is a pipe or a device; give it as standard input (-), or as a file.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} is not yours to read; change its permissions, or ask its owner.")
 
 
 def _streams(path: Path, raw_rate: int | None) -> tuple[Stream, ...]:
@@ -249,7 +235,8 @@ def _next(file: soundfile.SoundFile, path: Path, seconds: float) -> np.ndarray:
 
 
 def _unreadable(path: Path, error: Exception, place: str = "") -> InputError:
-    return InputError(f"Cannot read {path} as audio ({_cause(error)}{place}); give an intact audio file.")
+    advice = conversion(path) if is_foreign(path) else "give an intact audio file"
+    return InputError(f"Cannot read {path} as audio ({_cause(error)}{place}); {advice}.")
 
 
 def write(
@@ -285,7 +272,7 @@ def write(
     """
     path = Path(path)
     check_target(path, force)
-    kind = _FORMATS[path.suffix.lower()]
+    kind = CONTAINERS[path.suffix.lower()]
     if isinstance(samples, np.ndarray):
         channels, samples = len(np.atleast_2d(samples)), [samples]
     subtype = _subtype(path, kind, subtype)
@@ -306,28 +293,6 @@ def write(
     finally:
         with contextlib.suppress(OSError):  # after a success it is no longer there
             partial.unlink()
-
-
-def find(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
-    """List the audio files that the inputs stand for.
-
-    A file stands for itself, whatever its suffix; so does a path that does not exist, which `read`
-    refuses by name while the rest of a batch goes on. A folder stands for all audio files below it
-    in sorted order, without hidden files and folders.
-
-    Args:
-        inputs: files and folders.
-
-    Returns:
-        The files in the order of the inputs. Two inputs may have the same relative path.
-
-    Raises:
-        InputError: a folder has no audio file.
-    """
-    sources: list[Source] = []
-    for path in map(Path, inputs):
-        sources += _walk(path) if os.path.isdir(path) else [Source(path, Path(path.name))]
-    return sources
 
 
 def _append(file: soundfile.SoundFile, samples: np.ndarray, path: Path) -> None:
@@ -360,19 +325,6 @@ def _subtype(path: Path, kind: str, wanted: str | None) -> str:
     if wanted and not wanted.startswith("MPEG") and soundfile.check_format(kind, wanted):
         return wanted
     return str(soundfile.default_subtype(kind))
-
-
-def _walk(folder: Path) -> list[Source]:
-    sources = [Source(path, path.relative_to(folder)) for path in sorted(folder.rglob("*"))]
-    sources = [source for source in sources if _is_audio(source)]
-    if not sources:
-        raise InputError(f"No audio files in {folder}; give a folder with files like {' '.join(SUFFIXES)}.")
-    return sources
-
-
-def _is_audio(source: Source) -> bool:
-    hidden = any(part.startswith(".") for part in source.relative.parts)
-    return not hidden and source.path.suffix.lower() in SUFFIXES and source.path.is_file()
 
 
 def _cause(error: Exception) -> str:

@@ -13,7 +13,7 @@ import typer
 from ..errors import InputError, UsageError
 from .batch import each, progress_bar, threads
 from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, StepSize, Verbose
-from .outputs import planned, undone, writable
+from .outputs import listed, planned, undone, without_outputs, writable
 
 if TYPE_CHECKING:
     from ..denoising.denoiser import Denoiser
@@ -71,7 +71,6 @@ def denoise(
 
     Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
     """
-    from .. import audio
     from ..audio import pipes
     from ..denoising.denoiser import Denoiser
     from ..denoising.files import FileDenoiser
@@ -93,7 +92,8 @@ def denoise(
         raise UsageError(
             "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
         )
-    tasks = [] if live else planned(audio.find(inputs), inputs, out)
+    sources, unusable = listed(inputs, [out] if out else [])
+    tasks = [] if live else planned(without_outputs(sources), inputs, out)
     if as_json and (live or pipes.PIPE in (target for _, target in tasks)):
         raise UsageError("--json reports on stdout; name files to write.")
     settings: dict[str, Any] = {
@@ -108,7 +108,7 @@ def denoise(
     if skip_done:
         tasks = undone(tasks)
     ready, refused = writable(tasks, force)
-    bar = progress_bar("denoising", len(tasks))
+    bar = progress_bar("denoising", len(unusable) + len(tasks))
     work = FileDenoiser(
         tuple(settings.items()),
         force=force or not is_local,  # what a lost worker had is done again, over what it may have written
@@ -116,12 +116,14 @@ def denoise(
         progress=bar.at if is_local else None,
     )
     outcomes = run(work, ready, jobs or threads(), scheduler)
-    each(itertools.chain(refused, outcomes), bar, _denoised if as_json else None)
+    each(itertools.chain(unusable, refused, outcomes), bar, _denoised if as_json else None)
 
 
 def _denoised(outcome: Outcome) -> None:
     source, target = outcome.job
-    facts: dict[str, Any] = {"file": str(source), "output": str(target)}
+    facts: dict[str, Any] = {"file": str(source)}
+    if target != source:
+        facts["output"] = str(target)
     if outcome.worker:  # also of a failure: it may be that only this one does not see the file
         facts["worker"] = outcome.worker
     if outcome.error:

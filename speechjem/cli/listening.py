@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from ..errors import UsageError
 from .batch import each, progress_bar
 from .options import Device, Force, Json, Model, Scheduler, Verbose
-from .outputs import check_picture
+from .outputs import check_picture, collect, listed
 from .tables import print_scores, print_table
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ def classify(
                 (f"{s.start:.2f}", f"{s.duration:.2f}", s.phone, f"{s.probability:.2f}") for s in segments
             ))  # fmt: skip
 
-    sources = [(source.path, source.relative) for source in audio.find(inputs)]
-    each(jobs.run(work, sources), progress_bar("classifying", len(sources)), report)
+    sources, unusable = listed(inputs)
+    tasks = [(source.path, source.relative) for source in sources]
+    bar = progress_bar("classifying", len(unusable) + len(tasks))
+    each(itertools.chain(unusable, jobs.run(work, tasks)), bar, report)
 
 
 def phones(as_json: Json = False) -> None:
@@ -96,10 +99,12 @@ def score(
             reasons = {name: s.reason for name, s in scores.items() if s.reason}
             print(json.dumps({"file": str(outcome.job[1]), **values, "reasons": reasons}), flush=True)
 
-    pairs = metrics.pairs(reference, degraded)
+    unusable: list[Outcome] = []
+    pairs = metrics.pairs(reference, degraded, collect(unusable))
     try:
         outcomes = jobs.run(metrics.score_files, pairs, scheduler=scheduler)
-        each(outcomes, progress_bar("scoring", len(pairs)), report)
+        bar = progress_bar("scoring", len(unusable) + len(pairs))
+        each(itertools.chain(unusable, outcomes), bar, report)
     finally:
         if rows and not as_json:
             print_scores({str(pair[1]): rows[pair] for pair in pairs if pair in rows})
