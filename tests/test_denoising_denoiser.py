@@ -168,7 +168,7 @@ def test_prior_lowers_the_energy(pair):
     waveform = torch.from_numpy(pair[1])[None]
     frames = model.fbank(waveform * model.fbank.level_gain(waveform))
     with torch.no_grad():
-        assert model.jem.energy(prior.follow(frames, torch.Generator())) < model.jem.energy(frames)
+        assert model.jem.energy(prior.path.follow(frames, torch.Generator())) < model.jem.energy(frames)
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (2, 3, 100)])

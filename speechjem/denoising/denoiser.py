@@ -1,14 +1,11 @@
-"""Denoising: follow the energy from the noisy frames, and turn the movement into a spectral gain.
+"""Denoising recordings: arrays of any rate, number of channels and length, block by block.
 
-Two ways to follow it: `descent`, the trained steps, and `prior`, a few steps of SGLD on E(x) as in
-ST-JEM (Sustek et al., arXiv 2303.04187), joined by a model of how noise adds (`noise_model`). The waveform
-keeps the noisy phase.
+The waveform keeps the noisy phase; `path` has what is done to a block, `modes` how the energy is followed.
 """
 
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypedDict, TypeVar
 
@@ -22,16 +19,14 @@ from ..audio.bands import AnyRate, Enhanced
 from ..audio.blocks import Block, Blocks
 from ..audio.rumble import RumbleFilter
 from ..energy.jem import JEM
-from ..energy.langevin import sample, with_given
 from ..errors import InputError, UsageError
 from ..models import checkpoint
-from ..models.speech import MODES, SpeechModel
+from ..models.speech import SpeechModel
 from ..runtime.device import choose_device, use_bfloat16
-from .noise_model import Observation
+from . import modes
+from .path import SignalPath, Whole
 
 CHUNK = 1 << 18  # samples of an array that are resampled at once
-# Steps reach further and further; what comes from 3 s away changes the output by less than -95 dB.
-FADED = 300  # frames
 Samples = TypeVar("Samples", np.ndarray, Tensor)
 
 
@@ -83,24 +78,19 @@ class Denoiser:
         device: str = "auto",
         precision: str = "auto",
     ):
+        if not 0 <= strength <= 1:
+            raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
+        wanted = modes.Steps(steps, step_size, noise)
         self.device = choose_device(device)
         self.bfloat16 = self.device.type == "cpu" and use_bfloat16(precision)
-        self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
+        self.model = checkpoint.given(model, self.device)
         # Autocast would convert the weights in every call: half of the time of a short recording.
         network = self.model.jem.network
-        self.jem = JEM(copy.deepcopy(network).bfloat16()) if self.bfloat16 else self.model.jem
-        self.mode = mode or self.model.config.denoise_mode
+        jem = JEM(copy.deepcopy(network).bfloat16()) if self.bfloat16 else self.model.jem
+        self.mode = modes.make(mode or self.model.config.denoise_mode, self.model, jem, wanted)
+        self.path = SignalPath(self.model, self.mode, strength, self.bfloat16)
         self.strength = strength
         self.seed = seed
-        _check(self.mode, steps, step_size, noise, strength)
-        if self.mode == "prior":
-            prior = self.model.config.denoise_prior
-            self.sampler = with_given(prior, steps=steps, step_size=step_size, noise=noise)
-        else:
-            self.steps = self.model.config.descent.steps if steps is None else steps
-            self.scale = 1.0 if step_size is None else step_size
-            self.noise = 0.0 if noise is None else noise
-            self.model.descent.check(self.steps)
 
     def __call__(self, samples: Samples, sample_rate: int) -> Samples:
         """Enhance a recording.
@@ -171,66 +161,6 @@ class Denoiser:
             power = power + np.square(rumble.flush(), dtype=np.float64).sum(axis=1)
         return self.model.fbank.level_gain_of(torch.from_numpy(power / max(count, 1))).numpy()
 
-    def enhance(self, waveform: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Enhance waveforms of the model's rate and nominal level in one piece.
-
-        Args:
-            waveform: shape (batch, samples), on the model's device.
-            generator: source of the noise, on the model's device.
-
-        Returns:
-            The enhanced waveforms, and their gain, shape (batch, frames, frequencies).
-        """
-        spectrum = self.model.fbank.stft(waveform)
-        gain = self.gain(spectrum, generator)
-        return self.model.fbank.istft(spectrum * gain, waveform.shape[-1]), gain
-
-    @torch.no_grad()
-    def gain(self, spectrum: Tensor, generator: torch.Generator) -> Tensor:
-        """Gain of every STFT bin.
-
-        Args:
-            spectrum: complex, of nominal level, shape (batch, frames, frequencies).
-            generator: source of the noise, on the model's device.
-        """
-        noisy = self._frames(spectrum)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            x = self.follow(noisy, generator)
-        return self.model.gain(x.float(), noisy) ** self.strength
-
-    def _frames(self, spectrum: Tensor) -> Tensor:
-        """Where to start: SGLD on E(x) knows the envelope only."""
-        if self.mode == "prior":
-            return self.model.fbank.normalise(self.model.fbank.log_mel(spectrum))
-        return self.model.observe(spectrum)
-
-    @property
-    def context(self) -> int:
-        """Frames on either side that matter for the gain of a frame."""
-        if self.mode == "prior":
-            return FADED
-        # A step's gradient reaches two contexts to either side; the STFT's window and the
-        # phase relations two frames each.
-        return min(2 * self.steps * self.model.config.network.context + 4, FADED)
-
-    def follow(self, noisy: Tensor, generator: torch.Generator) -> Tensor:
-        """Follow the energy.
-
-        Args:
-            noisy: frames to start from, as observed, shape (batch, frames, size).
-            generator: source of the noise, on the model's device.
-
-        Returns:
-            The frames after the last step, without phase relations.
-        """
-        if self.mode == "prior":
-            observation = Observation(self.model.fbank, noisy, self.model.config.denoise_noise_weight)
-            return sample(
-                lambda x: self.jem.gradient(x) + observation.gradient(x), noisy, self.sampler, generator
-            )
-        steps = self.model.descent.steps(self.jem, noisy, self.steps, self.scale, self.noise, generator)
-        return deque(steps, maxlen=1).pop()[0].detach()
-
 
 def denoise(samples: Samples, sample_rate: int, **settings: Unpack[DenoiserSettings]) -> Samples:
     """Enhance one recording; see `Denoiser` for the settings and its call for the shapes.
@@ -241,20 +171,6 @@ def denoise(samples: Samples, sample_rate: int, **settings: Unpack[DenoiserSetti
         (16000,)
     """
     return Denoiser(**settings)(samples, sample_rate)
-
-
-def _check(
-    mode: str, steps: int | None, step_size: float | None, noise: float | None, strength: float
-) -> None:
-    if mode not in MODES:
-        raise UsageError(f"There is no mode {mode!r}; choose from: {', '.join(MODES)}.")
-    if steps is not None and steps < 1:
-        raise UsageError(f"{steps} steps are too few; use --strength 0 for an untouched output.")
-    for name, value in (("step size", step_size), ("noise", noise)):
-        if value is not None and not 0 <= value < float("inf"):
-            raise UsageError(f"The {name} must be a number of at least 0, not {value}.")
-    if not 0 <= strength <= 1:
-        raise UsageError(f"The strength must be between 0 and 1, not {strength}.")
 
 
 class _BlockByBlock:
@@ -270,8 +186,12 @@ class _BlockByBlock:
         self.level = level
         self.hop = denoiser.model.config.fbank.hop
         self.rumble = denoiser.rumble_filter(len(level))
-        self.blocks = Blocks(len(level), self.hop, denoiser.context)
-        self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in level]
+        self.blocks = Blocks(len(level), self.hop, denoiser.mode.context)
+        # Channels are one batch where that is faster: on a GPU. On a CPU it is not, and rounding in half
+        # precision would make a channel depend on the others, as would noise drawn for all, anywhere.
+        each = denoiser.mode.draws or denoiser.device.type == "cpu"
+        self.parts = [slice(n, n + 1) for n in range(len(level))] if each else [slice(None)]
+        self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in self.parts]
 
     def push(self, samples: np.ndarray) -> Enhanced:
         return self._enhance(self.blocks.push(self.rumble.push(samples)))
@@ -284,15 +204,19 @@ class _BlockByBlock:
         enhanced, gain = np.concatenate([none, *map(self._enhance_block, blocks)], axis=2)
         return enhanced, gain
 
+    @torch.no_grad()
     def _enhance_block(self, block: Block) -> np.ndarray:
+        """Enhanced samples and gains of the upper octave, shape (2, channels, samples)."""
+        levelled = block.samples * self.level[:, None].astype(np.float32)
+        waveform = torch.from_numpy(levelled).to(self.denoiser.device)
+        whole = Whole(self.denoiser.model.fbank)
+        parts = [
+            self.denoiser.path.enhance(waveform[part], whole, generator)
+            for part, generator in zip(self.parts, self.generators, strict=True)
+        ]
+        enhanced, gain = (torch.cat(part) for part in zip(*parts, strict=True))
         inside = slice(block.skip, block.skip + block.size)
-        places = np.arange(inside.start, inside.stop) / self.hop
-        outputs = []
-        for samples, level, generator in zip(block.samples, self.level, self.generators, strict=True):
-            waveform = torch.from_numpy(np.ascontiguousarray(samples))[None].to(self.denoiser.device)
-            enhanced, gain = self.denoiser.enhance(waveform * level, generator)
-            upper = gain[0, :, gain.shape[-1] // 2 :].mean(-1).cpu().numpy()
-            outputs.append(
-                [enhanced[0, inside].cpu().numpy() / level, np.interp(places, np.arange(len(upper)), upper)]
-            )
-        return np.array(outputs, np.float32).swapaxes(0, 1)
+        upper = gain[..., gain.shape[-1] // 2 :].mean(-1).cpu().numpy()
+        places, frames = np.arange(inside.start, inside.stop) / self.hop, np.arange(upper.shape[1])
+        gains = [np.interp(places, frames, row) for row in upper]
+        return np.array([enhanced[:, inside].cpu().numpy() / self.level[:, None], gains], np.float32)

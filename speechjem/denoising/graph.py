@@ -20,15 +20,20 @@ from torch import Tensor, nn
 
 from ..audio import rumble
 from ..errors import SpeechjemError
+from ..features.phase import Spectrum
 from ..models import checkpoint
 from ..models.speech import SpeechModel
 from ..runtime import atomic
+from .modes import DescentMode, Steps
+from .path import SignalPath
 
 INPUT, OUTPUT = "noisy", "enhanced"
 
 
 class Graph(nn.Module):
-    """The denoiser in the mode 'descent' as one module: (channels, samples) -> (channels, samples).
+    """The signal path in the mode 'descent' as one module: (channels, samples) -> (channels, samples).
+
+    It is its own transform.
 
     Args:
         model: of which the graph is made.
@@ -43,8 +48,7 @@ class Graph(nn.Module):
     def __init__(self, model: SpeechModel, steps: int | None = None):
         super().__init__()
         self.model = model
-        self.steps = model.config.descent.steps if steps is None else steps
-        model.descent.check(self.steps)
+        self.path = SignalPath(model, DescentMode(model, model.jem, Steps(steps)))
         window = model.fbank.window.double().cpu().numpy()
         size = len(window)
         waves = np.fft.rfft(np.eye(size), axis=-1).T * window  # (frequencies, samples)
@@ -64,19 +68,26 @@ class Graph(nn.Module):
         Args:
             noisy: shape (channels, samples), full scale 1.
         """
-        fbank, model = self.model.fbank, self.model
-        hop, half = fbank.config.hop, fbank.config.window // 2
         clear = F.conv1d(noisy[:, None], self.rumble, padding=self.rumble.shape[-1] // 2)[:, 0]
-        level = fbank.level_gain(clear)
-        padded = F.pad(clear * level, (half, half))
-        spectrum = F.conv1d(padded[:, None], self.analysis, stride=hop).transpose(1, 2)
-        real, imaginary = spectrum.chunk(2, dim=-1)
-        start = model.observe_parts(real, imaginary)
-        x, _ = list(model.descent.steps(model.jem, start, self.steps))[-1]
-        spectrum = (spectrum * model.gain(x, start).repeat(1, 1, 2)).transpose(1, 2)
-        total = F.conv_transpose1d(spectrum, self.synthesis, stride=hop)[:, 0]
-        weight = F.conv_transpose1d(torch.ones_like(spectrum[:1, :1]), self.envelope, stride=hop)[:, 0]
-        return (total / weight.clamp_min(1e-8))[:, half : half + noisy.shape[1]] / level
+        level = self.model.fbank.level_gain(clear)
+        enhanced, _ = self.path.enhance(clear * level, self)
+        return enhanced / level
+
+    def analyse(self, waveform: Tensor) -> Spectrum:
+        """`Fbank.stft` without complex numbers."""
+        half = self.model.fbank.config.window // 2
+        padded = F.pad(waveform, (half, half))
+        spectrum = F.conv1d(padded[:, None], self.analysis, stride=self.model.fbank.config.hop)
+        real, imaginary = spectrum.transpose(1, 2).chunk(2, dim=-1)
+        return real, imaginary
+
+    def synthesise(self, spectrum: Spectrum, samples: int) -> Tensor:
+        """`Fbank.istft` without complex numbers."""
+        hop, half = self.model.fbank.config.hop, self.model.fbank.config.window // 2
+        frames = torch.cat(spectrum, -1).transpose(1, 2)
+        total = F.conv_transpose1d(frames, self.synthesis, stride=hop)[:, 0]
+        weight = F.conv_transpose1d(torch.ones_like(frames[:1, :1]), self.envelope, stride=hop)[:, 0]
+        return (total / weight.clamp_min(1e-8))[:, half : half + samples]
 
 
 def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | None = None) -> None:
@@ -97,8 +108,7 @@ def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | Non
         raise SpeechjemError("Writing ONNX needs onnxscript; run: pip install 'speechjem[onnx]'.") from error
     # It warns of packages that this graph does not need.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    model = model if isinstance(model, SpeechModel) else checkpoint.load(model)
-    graph = Graph(model.cpu(), steps).eval()
+    graph = Graph(checkpoint.given(model), steps).eval()
     sizes = {"noisy": {0: torch.export.Dim("channels"), 1: torch.export.Dim("samples", min=1000)}}
     with torch.no_grad():
         program = torch.onnx.export(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..audio.bands import AnyRate, Enhanced
 from ..audio.blocks import Fifo
 from ..errors import InputError, UsageError
 from ..features.fbank import Fbank
+from ..features.phase import Spectrum
 from .denoiser import Denoiser
 
 BLOCK = 4  # frames whose gain is fixed at once
 AHEAD = 1  # frames beyond them that are heard
 PAST = 100  # frames before them that are heard
 LEVEL_SECONDS = 3.0  # how long the running level remembers
+_NOW = slice(-BLOCK - AHEAD, -AHEAD)  # frames of those that are heard
 
 
 class StreamDenoiser:
@@ -74,7 +77,7 @@ class StreamDenoiser:
 
 
 class _FrameByFrame:
-    """The stream at the model's rate: frames are enhanced `BLOCK` at a time and overlap-added.
+    """The stream at the model's rate, and its transform: `BLOCK` frames are enhanced and overlap-added.
 
     Frame t is centred on sample t * hop, as in `fbank`.
     """
@@ -86,7 +89,8 @@ class _FrameByFrame:
         self.generator = torch.Generator(denoiser.device).manual_seed(denoiser.seed)
         self.heard = Fifo(channels)  # from frame `first` on
         self.first, self.frame = 0, 0  # `frame` is the next one to enhance
-        self.level = _RunningLevel(self.fbank, channels)
+        self.running = _RunningLevel(self.fbank, channels)
+        self.level = np.ones((channels, 1), np.float32)
         self.sum = np.zeros((channels, self.window - self.hop), np.float32)
         self.weight = np.zeros(self.window - self.hop, np.float32)
         self.upper = np.ones((channels, 2), np.float32)
@@ -113,23 +117,33 @@ class _FrameByFrame:
         """Samples that must have been heard before the next frames can be enhanced."""
         return (self.frame + BLOCK + AHEAD - 1 - self.first) * self.hop + self.window // 2
 
+    @torch.no_grad()
     def _advance(self) -> np.ndarray:
         """Enhance the next frames; gives enhanced samples and gains, shape (2, channels, samples)."""
         heard = self.heard.peek(self._end())
-        level = self.level.update(heard if self.frame == 0 else heard[:, -BLOCK * self.hop :])
-        spectrum = self.fbank.stft(torch.from_numpy(heard * level).to(self.denoiser.device))
-        edge = 0 if self.first == 0 else 2  # frames that would need samples no longer kept
-        spectrum = spectrum[:, edge : self.frame - self.first + BLOCK + AHEAD]
-        gain = self.denoiser.gain(spectrum, self.generator)
-        now = slice(gain.shape[1] - BLOCK - AHEAD, gain.shape[1] - AHEAD)
-        samples = self._overlap_add((spectrum[:, now] * gain[:, now]).cpu().numpy() / level[..., None])
-        upper = self._interpolate(gain[:, now, gain.shape[-1] // 2 :].mean(-1).cpu().numpy())
+        self.level = self.running.update(heard if self.frame == 0 else heard[:, -BLOCK * self.hop :])
+        waveform = torch.from_numpy(heard).to(self.denoiser.device)
+        enhanced, gain = self.denoiser.path.enhance(waveform, self, self.generator)
+        samples = enhanced.cpu().numpy()
+        upper = self._interpolate(gain[:, _NOW, gain.shape[-1] // 2 :].mean(-1).cpu().numpy())
         self.frame += BLOCK
         first = max(0, self.frame - PAST - 2)
         self.heard.pop((first - self.first) * self.hop)
         self.first = first
         skip, self.skip = self.skip, 0
         return np.stack([samples, upper]).astype(np.float32)[..., skip:]
+
+    def analyse(self, waveform: Tensor) -> Spectrum:
+        """Frames that are heard: those that are enhanced now, the past before them and the look-ahead."""
+        spectrum = self.fbank.stft(waveform * torch.from_numpy(self.level).to(waveform.device))
+        edge = 0 if self.first == 0 else 2  # frames that would need samples no longer kept
+        spectrum = spectrum[:, edge : self.frame - self.first + BLOCK + AHEAD]
+        return spectrum.real, spectrum.imag
+
+    def synthesise(self, spectrum: Spectrum, samples: int) -> Tensor:
+        """Samples that the frames of now complete."""
+        now = torch.complex(*spectrum)[:, _NOW].cpu().numpy() / self.level[..., None]
+        return torch.from_numpy(self._overlap_add(now))
 
     def _overlap_add(self, spectrum: np.ndarray) -> np.ndarray:
         """The samples that no later frame reaches."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -87,6 +88,24 @@ def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:
     folder = locate(name)
     config = read_config(folder)
     return _load(partial(SpeechModel, config), folder, device)
+
+
+def given(model: SpeechModel | Path | str | None, device: torch.device | str = "cpu") -> SpeechModel:
+    """What a user means by a model: one that is loaded, or the name of one.
+
+    Args:
+        model: a loaded model, which is left where it is (a copy goes to another device), or as in `locate`.
+        device: of the model that is returned.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    if not isinstance(model, SpeechModel):
+        return load(model, str(device))
+    here, there = model.fbank.mean.device, torch.device(device)
+    if here.type == there.type and there.index in (None, here.index):
+        return model
+    return copy.deepcopy(model).to(there)
 
 
 def load_images(folder: Path | str, device: str = "cpu") -> ImageModel:

@@ -51,7 +51,7 @@ def estimates(denoiser: Denoiser, noisy: torch.Tensor, clean: torch.Tensor) -> d
     level = fbank.level_gain(quiet)
     spectrum, target = fbank.stft(quiet * level), fbank.stft(clean * level)
     envelopes = [fbank.normalise(fbank.log_mel(s)) for s in (target, spectrum)]
-    gain = denoiser.gain(spectrum, torch.Generator())
+    gain = denoiser.path.gain((spectrum.real, spectrum.imag))
     fine = (target.abs() / spectrum.abs().clamp_min(1e-9)).clamp(max=1)
     spectra = {
         "noisy input": fbank.stft(noisy * level),
