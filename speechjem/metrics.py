@@ -175,7 +175,7 @@ def score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> dict
     Raises:
         InputError: the lengths differ by more than 0.1 s, or the shapes are not (samples,).
     """
-    reference, estimate = _cut(reference, estimate, sample_rate)
+    reference, estimate = _cut(audio.as_array(reference), audio.as_array(estimate), sample_rate)
     measures: dict[str, Callable[[], float]] = {
         "pesq_wb": lambda: pesq_wb(reference, estimate, sample_rate),
         "pesq_nb": lambda: pesq_nb(reference, estimate, sample_rate),
@@ -226,8 +226,14 @@ def score_channels(reference: np.ndarray, estimate: np.ndarray, sample_rate: int
         Scores by name as in `score`; a measure that any channel lacks has that channel's reason.
 
     Raises:
-        InputError: as `score`.
+        InputError: as `score`, or if the channels are not as many.
     """
+    reference, estimate = audio.as_array(reference), audio.as_array(estimate)
+    for signal in (reference, estimate):
+        audio.check_shape(signal.shape)
+    if reference.ndim != 2 or len(reference) != len(estimate):
+        shapes = f"{reference.shape} and {estimate.shape}"
+        raise InputError(f"The shapes {shapes} do not match; give two of (channels, samples).")
     scores = [score(r, e, sample_rate) for r, e in zip(reference, estimate, strict=True)]
     return {name: _mean([channel[name] for channel in scores]) for name in scores[0]}
 
@@ -246,8 +252,14 @@ def dnsmos(samples: np.ndarray, sample_rate: int) -> dict[str, Score]:
     Returns:
         Scores by name: "dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"; all have a reason instead of a value
         for silence, and where speechmos is not installed.
+
+    Raises:
+        InputError: for another shape.
     """
     names = ("sig", "bak", "ovrl")
+    samples = audio.as_array(samples)
+    if samples.ndim != 1:
+        raise InputError(f"DNSMOS needs one channel of shape (samples,), not {samples.shape}.")
     try:
         if _is_silent(samples):
             raise NoValue("the recording is silent")
@@ -326,6 +338,7 @@ def _warn_of_unused(references: dict[Path, list[Path]], estimates: list[audio.So
 
 def _checked(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both signals as float64, once they are comparable and neither is silent."""
+    reference, estimate = audio.as_array(reference), audio.as_array(estimate)
     if reference.ndim != 1 or reference.shape != estimate.shape:
         shapes = f"{reference.shape} and {estimate.shape}"
         raise InputError(f"The reference and estimate have shapes {shapes}; give two of the same (samples,).")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .audio import as_array
 from .errors import InputError, UsageError
 from .runtime import atomic
 
@@ -324,7 +325,7 @@ def smooth(values: Array, rows: int = SMOOTHING) -> Array:
 
 def _checked(name: str, samples: ArrayLike) -> Array:
     """Return the samples as float64, (samples,), or say what is wrong with them."""
-    x = np.asarray(samples, dtype=np.float64)
+    x = as_array(samples).astype(np.float64)
     if x.ndim != 1 or not len(x):
         raise InputError(f"The signal '{name}' must be one channel of samples, not of shape {x.shape}.")
     if not np.isfinite(x).all():

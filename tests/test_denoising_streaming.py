@@ -145,3 +145,14 @@ def test_impossible_blocks_are_refused(block, denoiser):
 def test_impossible_streams_are_refused(rate, channels, denoiser):
     with pytest.raises(UsageError, match="impossible"):
         StreamDenoiser(rate, channels, denoiser)
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_after_the_flush_it_starts_afresh(rate):
+    """A second recording comes out as if it were the first."""
+    stream = speechjem.StreamDenoiser(rate)
+    wave = 0.1 * np.random.default_rng(0).standard_normal((1, rate)).astype(np.float32)
+    runs = [np.concatenate([stream.push(wave), stream.flush()], axis=1) for _ in range(2)]
+    assert runs[0].shape == wave.shape
+    np.testing.assert_array_equal(*runs)
+    assert stream.flush().shape == (1, 0)

@@ -4,18 +4,22 @@
 the suffixes of `formats`; `resampling` changes rates; `pipes` are standard input and output. `blocks`
 regroups a recording of any length, `bands` brings an enhancer of one rate to any other, `rumble` is a
 high-pass filter. Others use the names below as `audio.read(...)`, the other modules by name.
+`waveform` checks the samples that callers give.
 """
 
 from .files import Audio, AudioFile, check_target, open_file, read, write
 from .folders import Source, find
 from .formats import SUFFIXES
 from .resampling import mono, resample, resample_chunks
+from .waveform import as_array, check_shape, waveform
 
 __all__ = [
     "SUFFIXES",
     "Audio",
     "AudioFile",
     "Source",
+    "as_array",
+    "check_shape",
     "check_target",
     "find",
     "mono",
@@ -23,5 +27,6 @@ __all__ = [
     "read",
     "resample",
     "resample_chunks",
+    "waveform",
     "write",
 ]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import soxr
 
 from .blocks import Fifo
+from .resampling import Resampler
 
 PIECE = 1 << 14  # samples
 
@@ -45,15 +45,15 @@ class AnyRate:
         self.channels = channels
         self.originals, self.inner = Fifo(channels), Fifo(channels)
         if not self.same:
-            self.down = soxr.ResampleStream(sample_rate, inner_rate, channels, "float32", "HQ")
-            self.up = soxr.ResampleStream(inner_rate, sample_rate, 3 * channels, "float32", "HQ")
+            self.down = Resampler(sample_rate, inner_rate, channels)
+            self.up = Resampler(inner_rate, sample_rate, 3 * channels)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take samples, shape (channels, samples), and give those that are ready."""
         if self.same:
             return self.core.push(samples)[0]
         self.originals.push(samples)
-        inner = _resampled(self.down, samples)
+        inner = self.down.push(samples)
         self.inner.push(inner)
         return self._outer(*self.core.push(inner))
 
@@ -61,7 +61,7 @@ class AnyRate:
         """The rest. All that came out is then as long as what went in."""
         if self.same:
             return self.core.flush()[0]
-        inner = _resampled(self.down, np.zeros((self.channels, 0)), last=True)
+        inner = self.down.push(np.zeros((self.channels, 0)), last=True)
         self.inner.push(inner)
         parts = [self._outer(*self.core.push(inner)), self._outer(*self.core.flush(), last=True)]
         # Resampling there and back may be a sample off.
@@ -78,13 +78,8 @@ class AnyRate:
         """The enhanced band at the outer rate, plus what the inner rate cannot hold."""
         plain = self.inner.pop(enhanced.shape[1])
         # The ends of a resampled signal lean to zero: no attenuation is right there, no gain would not be.
-        together = _resampled(self.up, np.concatenate([enhanced, plain, 1 - gain]), last)
+        together = self.up.push(np.concatenate([enhanced, plain, 1 - gain]), last)
         original = self.originals.pop(together.shape[1])
         enhanced, plain, attenuation = np.split(together[:, : original.shape[1]], 3)
         full: np.ndarray = enhanced + (original - plain) * (1 - attenuation.clip(0, 1))
         return full
-
-
-def _resampled(stream: soxr.ResampleStream, samples: np.ndarray, last: bool = False) -> np.ndarray:
-    resampled: np.ndarray = stream.resample_chunk(np.ascontiguousarray(samples.T, np.float32), last=last)
-    return resampled.T

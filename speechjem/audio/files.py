@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import soundfile
@@ -20,6 +21,7 @@ import soundfile
 from ..errors import InputError
 from .formats import CONTAINERS, SUFFIXES, conversion, is_foreign
 from .joined import Stream, StreamFile, streams
+from .waveform import as_array, check_shape
 
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
@@ -257,8 +259,8 @@ def write(
 
     Args:
         path: the file to write.
-        samples: shape (channels, samples) or (samples,), full scale 1; or consecutive pieces of such a
-            waveform.
+        samples: array or tensor, shape (channels, samples) or (samples,), full scale 1; or consecutive
+            pieces of such a waveform.
         sample_rate: in Hz.
         channels: their number, needed for pieces only.
         subtype: encoding such as "PCM_24"; one that the format lacks gives the format's default
@@ -266,15 +268,17 @@ def write(
         force: overwrite an existing file.
 
     Raises:
-        InputError: the file exists (without force) or is write-protected, the suffix is unknown,
-            the format cannot hold these channels or this rate, a sample is NaN or infinite, or
-            the folder cannot be written to.
+        InputError: channels and samples are exchanged, the file exists (without force) or is
+            write-protected, the suffix is unknown, the format cannot hold these channels or this rate, a
+            sample is NaN or infinite, or the folder cannot be written to.
     """
     path = Path(path)
     check_target(path, force)
     kind = CONTAINERS[path.suffix.lower()]
-    if isinstance(samples, np.ndarray):
-        channels, samples = len(np.atleast_2d(samples)), [samples]
+    if isinstance(samples, np.ndarray) or channels is None:
+        whole = as_array(cast(np.ndarray, samples))
+        check_shape(whole.shape)
+        channels, samples = len(np.atleast_2d(whole)), [whole]
     subtype = _subtype(path, kind, subtype)
     # A short name of its own (the target's may be at the limit), hidden so that `find` skips it. Not
     # from tempfile, whose files nobody else may read.

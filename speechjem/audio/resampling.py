@@ -8,6 +8,7 @@ import numpy as np
 import soxr
 
 from ..errors import UsageError
+from .waveform import as_array, check_shape
 
 
 def resample(samples: np.ndarray, source_rate: float, target_rate: float) -> np.ndarray:
@@ -24,9 +25,12 @@ def resample(samples: np.ndarray, source_rate: float, target_rate: float) -> np.
 
     Raises:
         UsageError: a rate is not positive.
+        InputError: channels and samples are exchanged, or they are no real numbers.
     """
     if min(source_rate, target_rate) <= 0:
         raise UsageError(f"Cannot resample from {source_rate} to {target_rate} Hz; give positive rates.")
+    samples = as_array(samples)
+    check_shape(samples.shape)
     if source_rate == target_rate:
         return samples
     count = round(samples.shape[-1] * target_rate / source_rate)
@@ -50,13 +54,36 @@ def resample_chunks(
     if source_rate == target_rate:
         yield from chunks
         return
-    stream = None
+    resampler = None
     for chunk in chunks:
-        if stream is None:
-            stream = soxr.ResampleStream(source_rate, target_rate, len(chunk), "float32", "HQ")
-        yield stream.resample_chunk(np.ascontiguousarray(chunk.T, np.float32)).T
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros((0, len(chunk)), np.float32), last=True).T
+        resampler = resampler or Resampler(source_rate, target_rate, len(chunk))
+        yield resampler.push(chunk)
+    if resampler:
+        yield resampler.push(chunk[:, :0], last=True)
+
+
+class Resampler:
+    """A waveform that comes in pieces, at another rate.
+
+    Each channel has a stream of soxr by itself. With interleaved channels libsoxr reads as many pointers from
+    the output before it sees that there are none: beyond its end, where there are many channels and less than
+    two samples, and the process may die.
+
+    Args:
+        source_rate, target_rate: in Hz.
+        channels: their number.
+    """
+
+    def __init__(self, source_rate: float, target_rate: float, channels: int):
+        self._streams = [
+            soxr.ResampleStream(source_rate, target_rate, 1, "float32", "HQ") for _ in range(channels)
+        ]
+
+    def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        """Take samples, shape (channels, samples), and give those that are ready; the rest with the last."""
+        rows = np.ascontiguousarray(samples, np.float32)
+        pairs = zip(self._streams, rows, strict=True)
+        return np.stack([stream.resample_chunk(row, last=last) for stream, row in pairs])
 
 
 def mono(samples: np.ndarray) -> np.ndarray:
@@ -68,5 +95,7 @@ def mono(samples: np.ndarray) -> np.ndarray:
     Returns:
         Shape (samples,).
     """
-    mean: np.ndarray = samples.mean(axis=0)
+    samples = as_array(samples)
+    check_shape(samples.shape)
+    mean: np.ndarray = np.atleast_2d(samples).mean(axis=0)
     return mean

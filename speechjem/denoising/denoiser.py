@@ -19,10 +19,10 @@ from ..audio.bands import AnyRate, Enhanced
 from ..audio.blocks import Block, Blocks
 from ..audio.rumble import RumbleFilter
 from ..energy.jem import JEM
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..models import checkpoint
 from ..models.speech import SpeechModel
-from ..runtime.device import choose_device, use_bfloat16
+from ..runtime.device import choose_device, own_modes, use_bfloat16
 from . import modes
 from .path import SignalPath, Whole
 
@@ -65,6 +65,7 @@ class Denoiser:
         ModelError: if the model cannot be loaded.
     """
 
+    @own_modes()
     def __init__(
         self,
         model: SpeechModel | str | None = None,
@@ -98,33 +99,21 @@ class Denoiser:
         Frequencies above the model's band (8 kHz) get the gain of the model's upper octave.
 
         Args:
-            samples: float array or tensor, shape (samples,) or (channels, samples); channels are
+            samples: array, or tensor on any device, shape (samples,) or (channels, samples); channels are
                 enhanced one by one.
             sample_rate: in Hz.
 
         Returns:
-            The same kind, shape, rate and level.
+            The same kind, shape, rate and level; float32 where the input is no floats.
 
         Raises:
-            InputError: if there are no samples, or some are not finite.
+            InputError: if there are no samples, channels come last, or some are not finite real numbers.
         """
-        array = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
-        enhanced = self._enhance_array(array, sample_rate)
-        if isinstance(samples, Tensor):
-            return torch.from_numpy(enhanced).to(samples)
-        return enhanced.astype(array.dtype if array.dtype.kind == "f" else np.float32)
-
-    def _enhance_array(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        if samples.ndim not in (1, 2) or samples.size == 0:
-            raise InputError(
-                f"Audio of shape {samples.shape} cannot be denoised; give (samples,) or (channels, samples)."
-            )
-        if not np.isfinite(samples).all():
-            raise InputError("The audio has samples that are not finite; repair it first.")
-        channels = np.atleast_2d(samples).astype(np.float32)
+        array = audio.waveform(samples)
+        channels = np.atleast_2d(array).astype(np.float32)
         starts = range(0, channels.shape[1], CHUNK)
         pieces = self.pieces(lambda: (channels[:, start : start + CHUNK] for start in starts), sample_rate)
-        return np.concatenate(list(pieces), axis=1).reshape(samples.shape)
+        return _like(samples, np.concatenate(list(pieces), axis=1).reshape(array.shape))
 
     def pieces(self, read: Callable[[], Iterable[np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
         """Enhance a recording of any length in bounded memory.
@@ -150,6 +139,7 @@ class Denoiser:
         """What recordings go through first."""
         return RumbleFilter(channels, self.model.config.fbank.sample_rate, self.strength)
 
+    @own_modes()
     def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> np.ndarray:
         """Factor that brings each channel to the model's level, shape (channels,)."""
         power, count, rumble = np.zeros(1), 0, None
@@ -171,6 +161,15 @@ def denoise(samples: Samples, sample_rate: int, **settings: Unpack[DenoiserSetti
         (16000,)
     """
     return Denoiser(**settings)(samples, sample_rate)
+
+
+def _like(samples: Samples, enhanced: np.ndarray) -> Samples:
+    """An array as the kind, type and device of another."""
+    if isinstance(samples, Tensor):
+        kind = samples.dtype if samples.is_floating_point() else torch.float32
+        return torch.from_numpy(enhanced).to(samples.device, kind)
+    given = np.asarray(samples).dtype
+    return enhanced.astype(given if given.kind == "f" else np.float32)
 
 
 class _BlockByBlock:
@@ -204,6 +203,7 @@ class _BlockByBlock:
         enhanced, gain = np.concatenate([none, *map(self._enhance_block, blocks)], axis=2)
         return enhanced, gain
 
+    @own_modes()
     @torch.no_grad()
     def _enhance_block(self, block: Block) -> np.ndarray:
         """Enhanced samples and gains of the upper octave, shape (2, channels, samples)."""

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from ..audio.bands import AnyRate, Enhanced
 from ..audio.blocks import Fifo
+from ..audio.waveform import MOST_CHANNELS, as_array
 from ..errors import InputError, UsageError
 from ..features.fbank import Fbank
 from ..features.phase import Spectrum
+from ..runtime.device import own_modes
 from .denoiser import Denoiser
 
 BLOCK = 4  # frames whose gain is fixed at once
@@ -45,7 +47,7 @@ class StreamDenoiser:
     """
 
     def __init__(self, sample_rate: int, channels: int = 1, denoiser: Denoiser | None = None):
-        if sample_rate < 1 or channels < 1:
+        if sample_rate < 1 or not 1 <= channels <= MOST_CHANNELS:
             raise UsageError(f"A stream of {channels} channels at {sample_rate} Hz is impossible.")
         denoiser = denoiser or Denoiser()
         config = denoiser.model.config.fbank
@@ -55,25 +57,36 @@ class StreamDenoiser:
 
         At other rates two resampling filters add some milliseconds.
         """
-        core = _FrameByFrame(denoiser, channels)
-        self._enhancer = AnyRate(core, sample_rate, config.sample_rate, channels)
+        self._denoiser, self._sample_rate = denoiser, sample_rate
+        self._begin()
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take a block and give the samples that are ready, possibly none.
 
         Args:
-            samples: floats, shape (channels, any number).
+            samples: array or tensor, shape (channels, any number).
 
         Raises:
             InputError: if the shape is another, or a sample is not finite.
         """
-        if samples.ndim != 2 or len(samples) != self.channels or not np.isfinite(samples).all():
-            raise InputError(f"A block must have finite samples of shape ({self.channels}, samples).")
-        return self._enhancer.push(samples.astype(np.float32))
+        block = as_array(samples)
+        if block.ndim != 2 or len(block) != self.channels or not np.isfinite(block).all():
+            raise InputError(
+                f"A block must have finite samples of shape ({self.channels}, samples), not {block.shape}; "
+                "transpose it (block.T) where channels come last."
+            )
+        return self._enhancer.push(block.astype(np.float32))
 
     def flush(self) -> np.ndarray:
-        """End the stream and give the samples that were kept back."""
-        return self._enhancer.flush()
+        """End the stream and give the samples that were kept back; what is pushed then is another stream."""
+        rest = self._enhancer.flush()
+        self._begin()
+        return rest
+
+    def _begin(self) -> None:
+        core = _FrameByFrame(self._denoiser, self.channels)
+        inner_rate = self._denoiser.model.config.fbank.sample_rate
+        self._enhancer = AnyRate(core, self._sample_rate, inner_rate, self.channels)
 
 
 class _FrameByFrame:
@@ -117,6 +130,7 @@ class _FrameByFrame:
         """Samples that must have been heard before the next frames can be enhanced."""
         return (self.frame + BLOCK + AHEAD - 1 - self.first) * self.hop + self.window // 2
 
+    @own_modes()
     @torch.no_grad()
     def _advance(self) -> np.ndarray:
         """Enhance the next frames; gives enhanced samples and gains, shape (2, channels, samples)."""

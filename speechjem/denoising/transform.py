@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..audio import check_shape
 from ..errors import InputError
 from ..models import checkpoint
 from ..models.speech import SpeechModel
@@ -61,12 +62,16 @@ class DenoiseTransform(nn.Module):
             The same shape.
 
         Raises:
-            InputError: if there are no samples, or they are not single precision.
+            InputError: if there are no samples, channels come last, or they are no tensor in single
+                precision.
         """
+        if not isinstance(waveforms, Tensor):
+            raise InputError(f"{type(waveforms).__name__} is no tensor; give torch.from_numpy(samples).")
         if waveforms.numel() == 0 or waveforms.dtype != self.graph.analysis.dtype:
             raise InputError(
                 f"Waveforms of shape {tuple(waveforms.shape)} and type {waveforms.dtype} cannot be denoised; "
                 f"give some samples in {self.graph.analysis.dtype}."
             )
+        check_shape(waveforms.shape[-2:])
         enhanced: Tensor = self.graph(waveforms.reshape(-1, waveforms.shape[-1]))
         return enhanced.reshape(waveforms.shape)

@@ -51,7 +51,8 @@ def _turned(spectrum: Spectrum, lag: int, hop: int, window: int) -> Spectrum:
     frames, count = spectrum[0].shape[-2:]
     before, after = max(lag, 0), max(-lag, 0)
     moved = [F.pad(part, (0, 0, before, after))[..., after : after + frames, :] for part in spectrum]
-    turn = 2 * torch.pi / window * (lag * hop * torch.arange(count, device=spectrum[0].device) % window)
+    cycle = lag * hop * torch.arange(count, device=spectrum[0].device) % window
+    turn = 2 * torch.pi / window * cycle.to(spectrum[0].dtype)
     return _times((moved[0], moved[1]), (turn.cos(), turn.sin()))
 
 

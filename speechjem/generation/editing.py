@@ -18,6 +18,7 @@ from ..energy.langevin import sample, with_given
 from ..errors import InputError, UsageError
 from ..models import checkpoint
 from ..models.speech import SpeechModel
+from ..runtime.device import own_modes
 
 LONGEST_GAP = 1.0  # seconds; more is not repair but invention
 AROUND = 2.0  # seconds on either side that are heard
@@ -46,13 +47,14 @@ class Editor:
         self.sampler = with_given(self.model.config.generate, steps=steps, step_size=STEP_SIZE)
         self.seed = seed
 
+    @own_modes()
     def inpaint(self, samples: np.ndarray, sample_rate: int, start: float, end: float) -> np.ndarray:
         """Fill a gap, such as a lost packet, from what is around it; what was in it is not looked at.
 
         A gap that reaches beyond the end of the recording makes it go on.
 
         Args:
-            samples: float array, shape (samples,) or (channels, samples).
+            samples: array or tensor, shape (samples,) or (channels, samples).
             sample_rate: in Hz.
             start, end: of the gap, in seconds.
 
@@ -61,7 +63,9 @@ class Editor:
 
         Raises:
             UsageError: if the gap is empty, longer than a second, or starts outside of the recording.
+            InputError: as `audio.waveform`.
         """
+        samples = audio.waveform(samples)
         length = samples.shape[-1] / sample_rate
         if not (0 <= start < end and start <= length):
             raise UsageError(
@@ -83,6 +87,7 @@ class Editor:
         emptied[..., gap] = filled[..., gap]
         return emptied
 
+    @own_modes()
     def convert(self, samples: np.ndarray, sample_rate: int, source: str, target: str) -> np.ndarray:
         """Turn one phone, wherever the model hears it, into another, and leave the voice.
 
@@ -95,8 +100,9 @@ class Editor:
 
         Raises:
             UsageError: for an unknown phone.
-            InputError: if the model does not hear the phone in the recording.
+            InputError: if the model does not hear the phone in the recording, or as `audio.waveform`.
         """
+        samples = audio.waveform(samples)
         old, new = phones.index(source), phones.index(target)
         rate = self.model.config.fbank.sample_rate
         heard = Classifier(self.model)(samples, sample_rate)

@@ -26,7 +26,7 @@ from ..features.fbank import frames_for
 from ..features.inversion import griffin_lim, source_filter
 from ..models import checkpoint
 from ..models.speech import SpeechModel
-from ..runtime.device import choose_device
+from ..runtime.device import choose_device, own_modes
 from . import text
 from .voice import Voice
 
@@ -74,6 +74,7 @@ class Generator:
         ModelError: if the model cannot be loaded.
     """
 
+    @own_modes()
     def __init__(
         self,
         model: SpeechModel | str | None = None,
@@ -106,6 +107,7 @@ class Generator:
         """Sample rate of the waveforms, in Hz."""
         return self.model.config.fbank.sample_rate
 
+    @own_modes()
     def __call__(
         self,
         phonemes: str | Iterable[str],
@@ -147,6 +149,7 @@ class Generator:
         pauses = [PAUSE if n == phones.SILENCE else d for n, d in zip(names, durations, strict=True)]
         return self._draw(self._labels(names, pauses), seed, count, watch)
 
+    @own_modes()
     def anything(
         self, seconds: float, *, seed: int = 0, count: int = 1, watch: Watch | None = None
     ) -> np.ndarray:

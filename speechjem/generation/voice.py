@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import audio, phones
 from ..errors import InputError
 from ..models.speech import SpeechModel
+from ..runtime.device import own_modes
 
 PITCHES = (60.0, 400.0)  # Hz, that are looked for
 SILENT = 0.5  # probability of silence from which on a frame says nothing about the voice
@@ -31,15 +32,16 @@ class Voice:
     pitch: float | None
 
     @classmethod
+    @own_modes()
     @torch.no_grad()
     def of(cls, samples: np.ndarray, sample_rate: int, model: SpeechModel) -> Voice:
         """Measure a recording, shape (samples,) or (channels, samples); a few seconds of speech will do.
 
         Raises:
-            InputError: if there is no speech in it.
+            InputError: if there is no speech in it, or as `audio.waveform`.
         """
         rate = model.config.fbank.sample_rate
-        mono = audio.resample(audio.mono(np.atleast_2d(samples)), sample_rate, rate).astype(np.float32)
+        mono = audio.resample(audio.mono(audio.waveform(samples)), sample_rate, rate).astype(np.float32)
         waveform = torch.from_numpy(mono)[None].to(model.fbank.mean.device)
         x = model.fbank(waveform * model.fbank.level_gain(waveform))
         posterior = model.jem.log_posterior(x).exp()[0]

@@ -17,6 +17,7 @@ import torch
 from ..errors import ModelError
 from ..runtime import atomic
 from ..runtime.config import from_dict
+from ..runtime.device import own_modes
 from . import hub
 from .images import ImageModel, ImageModelConfig
 from .speech import ModelConfig, SpeechModel
@@ -120,6 +121,7 @@ def load_any(folder: Path) -> SpeechModel | ImageModel:
     return load_images(folder) if _read_json(folder)["format"] == IMAGE_FORMAT else load(folder)
 
 
+@own_modes()
 def _load(build: typing.Callable[[], M], folder: Path, device: str) -> M:
     """Build a model, once its sizes are known to be those of its weights, and load them."""
     try:

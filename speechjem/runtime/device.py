@@ -1,6 +1,9 @@
-"""Choice of the device to compute on."""
+"""The device to compute on, and the modes of torch to compute in."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 
@@ -44,3 +47,21 @@ def use_bfloat16(precision: str, device: torch.device | None = None) -> bool:
         # A private function, absent from older releases: without it, single precision is safe.
         return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
     return precision == "bfloat16"
+
+
+@contextlib.contextmanager
+def own_modes() -> Iterator[None]:
+    """Compute as if nobody had set a mode of torch: inference_mode, autocast, or a default type of numbers.
+
+    In inference mode there is no gradient, and what was made there has none later; autocast and the default
+    type would make weights and frames of different types.
+    """
+    default = torch.get_default_dtype()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        for kind in ("cpu", "cuda"):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        if default != torch.float32:
+            stack.callback(torch.set_default_dtype, default)
+            torch.set_default_dtype(torch.float32)
+        yield
