@@ -7,7 +7,7 @@ high-pass filter. Others use the names below as `audio.read(...)`, the other mod
 `waveform` checks the samples that callers give.
 """
 
-from .files import Audio, AudioFile, check_target, open_file, read, write
+from .files import Audio, AudioFile, check_target, open_file, read, software, write
 from .folders import Source, find
 from .formats import SUFFIXES
 from .resampling import mono, resample, resample_chunks
@@ -27,6 +27,7 @@ __all__ = [
     "read",
     "resample",
     "resample_chunks",
+    "software",
     "waveform",
     "write",
 ]

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from ..errors import InputError
-from .formats import CONTAINERS, SUFFIXES, conversion, is_foreign
+from .formats import CONTAINERS, MUTE, SUFFIXES, conversion, is_foreign
 from .joined import Stream, StreamFile, streams
 from .waveform import as_array, check_shape
 
@@ -248,6 +248,7 @@ def write(
     *,
     channels: int | None = None,
     subtype: str | None = None,
+    software: str | None = None,
     force: bool = False,
 ) -> None:
     """Write a waveform, whole or not at all.
@@ -265,6 +266,7 @@ def write(
         channels: their number, needed for pieces only.
         subtype: encoding such as "PCM_24"; one that the format lacks gives the format's default
             (PCM_16 for .wav).
+        software: what made it, to be noted in formats that have a place for it (see `software`).
         force: overwrite an existing file.
 
     Raises:
@@ -285,7 +287,10 @@ def write(
     partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()  # says why it cannot be made; libsndfile does not
         with soundfile.SoundFile(_name(partial), "w", sample_rate, channels, subtype, format=kind) as file:
+            if software and kind not in MUTE:
+                file.software = software
             for piece in samples:
                 _append(file, piece, path)
         check_target(path, force)  # it may have come while this was made
@@ -297,6 +302,15 @@ def write(
     finally:
         with contextlib.suppress(OSError):  # after a success it is no longer there
             partial.unlink()
+
+
+def software(path: Path) -> str:
+    """What a file says made it; empty if it does not say, or is no audio."""
+    try:
+        with soundfile.SoundFile(_name(path)) as file:
+            return str(file.software).removesuffix(f" (libsndfile-{soundfile.__libsndfile_version__})")
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError):
+        return ""
 
 
 def _append(file: soundfile.SoundFile, samples: np.ndarray, path: Path) -> None:

@@ -31,6 +31,9 @@ CONTAINERS = {
 SUFFIXES = tuple(CONTAINERS)
 """Suffixes of the audio files that are written; they are read, too."""
 
+MUTE = frozenset(("AU", "MP3", "NIST", "VOC", "W64"))
+"""Containers in which libsndfile has no place for the program that made the file."""
+
 READ = frozenset((*SUFFIXES, ".mp1", ".mp2"))
 """Suffixes of the audio files that are looked for in folders."""
 

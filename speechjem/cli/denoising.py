@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,11 @@ import typer
 from ..errors import InputError, UsageError
 from .batch import each, progress_bar, threads
 from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, StepSize, Verbose
-from .outputs import listed, planned, undone, without_outputs, writable
+from .outputs import listed, planned, undone, with_removed, without_outputs, writable
 
 if TYPE_CHECKING:
     from ..denoising.denoiser import Denoiser
-    from ..runtime.jobs import Outcome
+    from ..runtime.jobs import Job, Outcome
 
 
 def denoise(
@@ -60,8 +61,16 @@ def denoise(
     live: Annotated[
         bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C.")
     ] = False,
+    removed: Annotated[
+        Path | None,
+        typer.Option(help="File or folder for what is taken out: output + removed = input, to rounding."),
+    ] = None,
     skip_done: Annotated[
-        bool, typer.Option("--skip-done", help="Leave out inputs whose outputs exist: go on with a corpus.")
+        bool,
+        typer.Option(
+            "--skip-done",
+            help="Go on with a corpus: leave out inputs whose outputs are up to date, and of these settings.",
+        ),
     ] = False,
     force: Force = False,
     as_json: Json = False,
@@ -88,13 +97,18 @@ def denoise(
             "--skip-done keeps outputs that exist and --force overwrites them; give one of them."
         )
     is_local = scheduler == LOCAL
+    if live and removed:
+        raise UsageError("--removed is for files: a stream keeps nothing.")
     if not is_local and (live or jobs is not None or pipes.PIPE in (*inputs, out)):
         raise UsageError(
             "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
         )
-    sources, unusable = listed(inputs, [out] if out else [])
-    tasks = [] if live else planned(without_outputs(sources), inputs, out)
-    if as_json and (live or pipes.PIPE in (target for _, target in tasks)):
+    found, unusable = listed(inputs, [folder for folder in (out, removed) if folder])
+    sources = without_outputs(found)
+    tasks = [] if live else planned(sources, inputs, out)
+    if removed:
+        tasks = with_removed(tasks, sources, inputs, removed)
+    if as_json and (live or pipes.PIPE in (target for _, target, *_ in tasks)):
         raise UsageError("--json reports on stdout; name files to write.")
     settings: dict[str, Any] = {
         "model": str(Path(model).absolute()) if model and Path(model).exists() else model,
@@ -105,25 +119,27 @@ def denoise(
         _live(Denoiser(**settings))
         return
 
+    work = FileDenoiser(tuple(settings.items()), raw_rate=rate)
+    again: set[Job] = set()
     if skip_done:
-        tasks = undone(tasks)
-    ready, refused = writable(tasks, force)
-    bar = progress_bar("denoising", len(unusable) + len(tasks))
-    work = FileDenoiser(
-        tuple(settings.items()),
-        force=force or not is_local,  # what a lost worker had is done again, over what it may have written
-        raw_rate=rate,
-        progress=bar.at if is_local else None,
-    )
+        tasks, again, changed = undone(tasks, work.label)
+        unusable += changed
+    ready, refused = writable(tasks, lambda job: force or job in again)
+    unusable += refused
+    bar = progress_bar("denoising", len(unusable) + len(ready))
+    # What a lost worker had is done again, over what it may have written.
+    work = replace(work, force=force or bool(again) or not is_local, progress=bar.at if is_local else None)
     outcomes = run(work, ready, jobs or threads(), scheduler)
-    each(itertools.chain(unusable, refused, outcomes), bar, _denoised if as_json else None)
+    each(itertools.chain(unusable, outcomes), bar, _denoised if as_json else None)
 
 
 def _denoised(outcome: Outcome) -> None:
-    source, target = outcome.job
+    source, target, *removed = outcome.job
     facts: dict[str, Any] = {"file": str(source)}
     if target != source:
         facts["output"] = str(target)
+    if removed:
+        facts["removed"] = str(removed[0])
     if outcome.worker:  # also of a failure: it may be that only this one does not see the file
         facts["worker"] = outcome.worker
     if outcome.error:

@@ -39,20 +39,35 @@ def collect(unusable: list[Outcome]) -> Callable[[Path, InputError], None]:
 
 def without_outputs(sources: list[Source]) -> list[Source]:
     """The recordings but for those that came out of others of them."""
-    stems = {source.path.with_suffix("") for source in sources}
-    mine = {path.with_name(path.name + SUFFIX) for path in stems}
-    left = [source for source in sources if source.path.with_suffix("") not in mine]
-    if len(left) < len(sources):
-        first = next(source.path for source in sources if source not in left)
+    paths = {source.path.with_suffix("") for source in sources}
+    names = {path.with_name(path.name + SUFFIX) for path in paths}
+    places = {source.relative.with_suffix(""): source.path for source in sources}
+    mine = [s for s in sources if s.path.with_suffix("") in names or _is_mirrored(s, places)]
+    if mine:
         log.warning(
-            "%d inputs are outputs of others of them, such as %s, and are left out.",
-            len(sources) - len(left),
-            first,
+            "%d inputs are outputs of others of them, and are left out: %s.",
+            len(mine),
+            _names([source.path for source in mine]),
         )
-    return left
+    return [source for source in sources if source not in mine]
 
 
-def planned(sources: list[Source], inputs: list[Path], out: Path | None) -> list[tuple[Path, Path]]:
+def _is_mirrored(source: Source, places: dict[Path, Path]) -> bool:
+    """Whether a recording says that it is ours, and has the place of one that is not, further down."""
+    parts = source.relative.with_suffix("").parts
+    tails = (Path(*parts[first:]) for first in range(1, len(parts)))
+    originals = [places[tail] for tail in tails if tail in places]
+    return any(_is_ours(source.path) and not _is_ours(path) for path in originals)
+
+
+def _is_ours(path: Path) -> bool:
+    from .. import audio
+    from ..denoising.done import PROGRAM
+
+    return audio.software(path).startswith(f"{PROGRAM} ")
+
+
+def planned(sources: list[Source], inputs: list[Path], out: Path | None) -> list[Job]:
     """Input and output path of every file."""
     from ..audio import SUFFIXES
     from ..audio.pipes import PIPE
@@ -86,6 +101,21 @@ def planned(sources: list[Source], inputs: list[Path], out: Path | None) -> list
     return [(source, target) for target, source in targets.items()]
 
 
+def with_removed(tasks: list[Job], sources: list[Source], inputs: list[Path], removed: Path) -> list[Job]:
+    """Where, besides, what is removed from each input goes."""
+    from ..audio.pipes import PIPE
+
+    if removed == PIPE or PIPE in inputs and (removed.is_dir() or not removed.suffix):
+        raise UsageError("Name a file for what is removed from standard input.")
+    if PIPE in inputs:
+        return [(*task, removed) for task in tasks]
+    places = {job[0]: job[1] for job in planned(sources, inputs, removed)}
+    both = [(*task, places[task[0]]) for task in tasks]
+    if same := next((job for job in both if job[1] == job[2]), None):
+        raise UsageError(f"What is left and what is removed would both be written to {same[1]}; name two.")
+    return both
+
+
 def _check_suffix(out: Path | None) -> None:
     """A name like clean.m4a means a file, not a folder."""
     from ..audio import SUFFIXES, formats
@@ -96,29 +126,72 @@ def _check_suffix(out: Path | None) -> None:
         raise UsageError(f"Cannot write {out}; use one of the suffixes {' '.join(SUFFIXES)}.")
 
 
-def undone(tasks: list[Job]) -> list[Job]:
-    """What has no output yet; an output is complete or absent."""
-    # An input is nobody's output: where it would be written over, that is refused.
-    left = [(source, target) for source, target in tasks if source == target or not target.exists()]
-    if len(left) < len(tasks):
-        log.warning("%d of %d outputs exist; they stay as they are.", len(tasks) - len(left), len(tasks))
-    return left
+def undone(tasks: list[Job], label: str) -> tuple[list[Job], set[Job], list[Outcome]]:
+    """What has no output that could stay, by what is known of those that exist.
+
+    Args:
+        tasks: input and outputs.
+        label: what outputs say that are made with the settings of now.
+
+    Returns:
+        What is to do; what of it is done again, over outputs that cannot stay; and what must not be.
+    """
+    from ..denoising import done
+    from ..runtime.jobs import Outcome
+
+    left: list[Job] = []
+    flaws: dict[str, list[Path]] = {}
+    again, unsure, refused = set(), [], []
+    for job in tasks:
+        source, *targets = job
+        # An input is nobody's output: where it would be written over, that is refused.
+        existing = [] if source in targets else [path for path in targets if path.exists()]
+        try:
+            verdicts = {path: done.judge(source, path, label) for path in existing}
+        except InputError as error:
+            refused.append(Outcome(job, error=error))
+            continue
+        for path, verdict in verdicts.items():
+            if verdict.flaw:
+                flaws.setdefault(verdict.flaw, []).append(path)
+        if len(existing) < len(targets) or any(verdict.flaw for verdict in verdicts.values()):
+            left.append(job)
+            again |= {job} if existing else set()
+        else:
+            unsure += [path for path, verdict in verdicts.items() if not verdict.is_sure]
+    _tell(len(tasks) - len(left) - len(refused), len(tasks), flaws, unsure)
+    return left, again, refused
 
 
-def writable(tasks: list[Job], force: bool) -> tuple[list[Job], list[Outcome]]:
-    """What can be written, and why the rest cannot."""
+def _tell(stay: int, total: int, flaws: dict[str, list[Path]], unsure: list[Path]) -> None:
+    if stay:
+        log.warning("%d of %d outputs exist; they stay as they are.", stay, total)
+    for flaw, paths in flaws.items():
+        log.warning("These are %s, and are made again: %s.", flaw, _names(paths))
+    if unsure:
+        log.warning("These do not say with which settings they were made, and stay: %s.", _names(unsure))
+
+
+def _names(paths: list[Path], most: int = 10) -> str:
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(map(str, paths[:most])) + more
+
+
+def writable(tasks: list[Job], force: Callable[[Job], bool]) -> tuple[list[Job], list[Outcome]]:
+    """What can be written, or overwritten by `force`, and why the rest cannot."""
     from .. import audio
     from ..audio import pipes
     from ..runtime.jobs import Outcome
 
     ready, refused = [], []
-    for source, target in tasks:
+    for job in tasks:
         try:
-            if target != pipes.PIPE:
-                audio.check_target(target, force)
-            ready.append((source, target))
+            for target in job[1:]:
+                if target != pipes.PIPE:
+                    audio.check_target(target, force(job))
+            ready.append(job)
         except InputError as error:
-            refused.append(Outcome((source, target), error=error))
+            refused.append(Outcome(job, error=error))
     return ready, refused
 
 

@@ -52,6 +52,7 @@ class Mode(Protocol):
     Attributes:
         context: frames on either side that matter for the gain of a frame.
         draws: whether noise is added, so that channels must not share a generator.
+        label: its name and settings.
     """
 
     @property
@@ -59,6 +60,9 @@ class Mode(Protocol):
 
     @property
     def draws(self) -> bool: ...
+
+    @property
+    def label(self) -> str: ...
 
     def observe(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Frames to start from, shape (batch, frames, size), of a spectrum's real and imaginary part."""
@@ -96,6 +100,10 @@ class DescentMode:
     def draws(self) -> bool:
         return self.noise > 0
 
+    @property
+    def label(self) -> str:
+        return f"descent steps {self.steps} size {self.scale:g} noise {self.noise:g}"
+
     def observe(self, real: Tensor, imaginary: Tensor) -> Tensor:
         return self.model.observe_parts(real, imaginary)
 
@@ -123,6 +131,11 @@ class PriorMode:
     @property
     def draws(self) -> bool:
         return self.sampler.noise > 0
+
+    @property
+    def label(self) -> str:
+        sampler = self.sampler
+        return f"prior steps {sampler.steps} size {sampler.step_size:g} noise {sampler.noise:g}"
 
     def observe(self, real: Tensor, imaginary: Tensor) -> Tensor:
         fbank = self.model.fbank

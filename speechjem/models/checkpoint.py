@@ -62,17 +62,29 @@ def save(model: SpeechModel | ImageModel, folder: Path) -> None:
         model: what to save.
         folder: made if need be.
     """
-    from safetensors.torch import save as serialise
-
     folder.mkdir(parents=True, exist_ok=True)
-    weights = serialise({name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()})
-    sha256 = hashlib.sha256(weights).hexdigest()
+    weights = _serialised(model)
     kind = IMAGE_FORMAT if isinstance(model, ImageModel) else FORMAT
-    config = {"format": kind, "sha256": sha256, **dataclasses.asdict(model.config)}
+    config = {
+        "format": kind,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        **dataclasses.asdict(model.config),
+    }
     atomic.replace_file(
         folder / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n")
     )
     atomic.replace_file(folder / hub.WEIGHTS, lambda path: path.write_bytes(weights))
+
+
+def sha256(model: SpeechModel | ImageModel) -> str:
+    """The sha256 of the weights as `save` writes them."""
+    return hashlib.sha256(_serialised(model)).hexdigest()
+
+
+def _serialised(model: SpeechModel | ImageModel) -> bytes:
+    from safetensors.torch import save as serialise
+
+    return serialise({name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()})
 
 
 def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 MEMORY = 1.5e9  # bytes that a worker should have
-Job = tuple[Path, Path]
-Work = Callable[[Path, Path], Any]
+Job = tuple[Path, ...]
+Work = Callable[..., Any]
 T = TypeVar("T")
 _STOPPED = threading.Event()
 
@@ -61,7 +61,7 @@ def run(work: Work, jobs: Sequence[Job], at_once: int = 1, scheduler: str = LOCA
     Args:
         work: what to do; an InputError it raises is the job's outcome, another error ends the run. For a
             cluster it is pickled.
-        jobs: two paths each.
+        jobs: the paths that the work is given, first that of the input.
         at_once: number of threads here; they share torch's among them.
         scheduler: address of a Dask scheduler, such as tcp://host:8786, or the .json file that it wrote; or
             `LOCAL` for this process.
@@ -155,7 +155,7 @@ def _by_cluster(work: Work, jobs: Sequence[Job], scheduler: str) -> Iterator[Out
 
 def _absolute(job: Job) -> Job:
     """The same files, for workers that run in other folders."""
-    return job[0].absolute(), job[1].absolute()
+    return tuple(path.absolute() for path in job)
 
 
 def _attempt_pickled(work: bytes, job: Job) -> Outcome:
