@@ -197,3 +197,15 @@ def test_a_pipe_is_not_run_and_its_length_not_known(folder):
     import_alignment(folder, folder / "in.ctm")
     assert not (folder / "run").exists()
     assert read_ctm(folder / "ali.ctm")["u1"].ends.tolist() == [100]
+
+
+def test_a_segment_to_the_end_of_its_recording_has_its_phones(segmented):
+    (segmented / "segments").write_text("s1 rec 0.25 1.0\ns3 rec 3.0 -1\n")
+    (segmented / "utt2spk").write_text("s1 anna\ns3 anna\n")
+    ctm = segmented / "in.ctm"
+    ctm.write_text("s3 1 0.0 1.0 AA\ns1 1 0.0 0.5 S\n")
+    assert import_alignment(segmented, ctm) == []
+    assert read_ctm(segmented / "ali.ctm")["s3"].ends.tolist() == [1.0]
+    ctm.write_text("s3 1 0.0 1.2 AA\n")
+    with pytest.raises(InputError, match=r"the recording lasts 1\.00 s"):
+        import_alignment(segmented, ctm)

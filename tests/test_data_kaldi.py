@@ -81,6 +81,43 @@ def test_a_path_may_have_a_space(tmp_path):
     assert read(tmp_path)["u1"].audio == tmp_path / "my recordings" / "a b.wav"
 
 
+def test_a_path_may_have_two_spaces_or_one_that_does_not_break(tmp_path):
+    write(tmp_path, wav_scp="u1  my  recordings/a\u00a0b\u3000c.wav \r\n")
+    assert read(tmp_path)["u1"].audio == tmp_path / "my  recordings" / "a\u00a0b\u3000c.wav"
+
+
+def test_a_command_is_run_as_it_stands(tmp_path):
+    soundfile.write(tmp_path / "a  b.wav", np.arange(100, dtype=np.int16), 8000)
+    write(tmp_path, wav_scp="u1 cat 'a  b.wav' |\n")
+    (utterance,) = read_directory(tmp_path, allow_pipes=True)
+    assert utterance.read().samples.shape == (1, 100)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    marked = {name.replace(".", "_"): "\ufeff" + text for name, text in FILES.items()}
+    utterances = read(write(tmp_path, **marked))
+    assert list(utterances) == ["u1", "u2"]
+    assert utterances["u1"].alignment.labels.tolist() == [AA]
+
+
+def test_a_byte_order_mark_inside_a_file_is_refused(tmp_path):
+    """As `cat` of two files leaves it."""
+    write(tmp_path, wav_scp="\ufeffu1 a.wav\n\ufeffu2 b.wav\n")
+    assert refusal(tmp_path).startswith(f"{tmp_path / 'wav.scp'}:2: the line begins with a byte order mark")
+
+
+def test_a_segment_may_name_its_channel_and_end_with_the_recording(tmp_path):
+    samples = np.arange(200, dtype=np.int16).reshape(100, 2)
+    soundfile.write(tmp_path / "a.wav", samples, 100)
+    segments = "s1 u1 0.25 -1 1\ns2 u1 0.0 0.5 0\ns3 u1 0.5 -1\ns4 u1 0.0 0.5 2\n"
+    write(tmp_path, segments=segments, utt2spk="".join(f"s{n} anna\n" for n in (1, 2, 3, 4)))
+    utterances = read(tmp_path)
+    for name, expected in (("s1", samples[25:, 1:]), ("s2", samples[:50, :1]), ("s3", samples[50:])):
+        np.testing.assert_array_equal(np.round(utterances[name].read().samples * 32768), expected.T)
+    with pytest.raises(InputError, match="has no channel 2 for s4"):
+        utterances["s4"].read()
+
+
 def test_names_may_be_in_any_script(tmp_path):
     write(tmp_path, wav_scp="höre ö.wav\n", utt2spk="höre 張\n")
     assert read(tmp_path)["höre"].speaker == "張"

@@ -78,6 +78,21 @@ def test_manifests_are_valid_and_load_the_samples_of_every_utterance(folder, tmp
         np.testing.assert_array_equal(samples[utterance.name], utterance.read().samples)
 
 
+def test_a_channel_goes_there_and_back(folder, tmp_path):
+    stereo = np.arange(2 * RATE, dtype=np.int16).reshape(-1, 2)
+    soundfile.write(folder / "audio" / "a b.flac", stereo, RATE)
+    (folder / "ali.ctm").unlink()
+    (folder / "segments").write_text("u1 rec1 0.25 0.5 1\nu2 rec1 0.5 -1 0\nu3 rec2 0 -1\n")
+    recordings, supervisions = export_manifests(folder, allow_pipes=True)
+    cuts = CutSet.from_manifests(recordings, supervisions).trim_to_supervisions()
+    samples = {cut.supervisions[0].id: cut.load_audio() for cut in cuts}
+    np.testing.assert_array_equal(samples["u1"] * 32768, stereo[RATE // 4 : RATE // 2, 1][None])
+    import_manifests(recordings, supervisions, tmp_path / "back")
+    before, after = (read_directory(path, allow_pipes=True) for path in (folder, tmp_path / "back"))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.read().samples, other.read().samples)
+
+
 def test_a_supervision_has_what_the_tables_say_in_times_of_the_recording(folder):
     _, supervisions = export_manifests(folder, allow_pipes=True)
     first, second, third = supervisions

@@ -169,7 +169,7 @@ def test_a_segment_after_the_end_of_its_recording_cannot_be_read(segmented):
 
 def test_what_is_fixed_is_valid_and_what_was_valid_stays(folder):
     before = {name: (folder / name).read_text() for name in FILES}
-    assert validation.fix(folder) == []
+    assert validation.fix(folder).left_out == []
     assert {name: (folder / name).read_text() for name in FILES} == before
 
 
@@ -182,7 +182,7 @@ def test_the_tables_as_they_were_are_kept(folder):
 
 def test_utterances_that_a_table_lacks_are_left_out_everywhere(folder):
     (folder / "text").write_text("u2 NO\n")
-    assert validation.fix(folder) == ["u1"]
+    assert validation.fix(folder).left_out == ["u1"]
     assert found(folder) == []
     assert [utterance.name for utterance in read_directory(folder)] == ["u2"]
     assert (folder / "spk2utt").read_text() == "bert u2\n"
@@ -191,10 +191,92 @@ def test_utterances_that_a_table_lacks_are_left_out_everywhere(folder):
 
 def test_fixing_segments_keeps_the_recordings(segmented):
     (segmented / "segments").write_text("s2 rec 0.7 1.0\ns1 rec 0.0 0.7\ns3 rec 0.0 0.1\n")
-    assert validation.fix(segmented) == ["s3"]
+    assert validation.fix(segmented).left_out == ["s3"]
     assert (segmented / "segments").read_text() == SEGMENTS
     assert (segmented / "wav.scp").read_text() == "rec a.wav\n"
     assert found(segmented) == []
+
+
+def test_what_is_left_out_goes_from_the_tables_of_features_speakers_and_recordings_too(segmented):
+    """kaldi#4813. utils/fix_data_dir.sh leaves out unused recordings as well."""
+    others = {
+        "wav.scp": "lost b.wav\nrec a.wav\n",
+        "text": "s1 YES\n",
+        "utt2dur": "s1 0.7\ns2 0.3\n",
+        "utt2num_frames": "s1 70\ns2 30\n",
+        "feats.scp": "s1 raw.ark:3\ns2 raw.ark:  44\n",
+        "cmvn.scp": "anna cmvn.ark:5\nbert cmvn.ark:9\n",
+        "spk2gender": "anna f\nbert m\n",
+        "reco2dur": "lost 2.0\nrec 1.0\n",
+    }
+    for name, text in others.items():
+        (segmented / name).write_text(text)
+    (segmented / "stm").write_text("s2")
+    mended = validation.fix(segmented)
+    assert (mended.left_out, mended.unknown) == (["s2"], ["stm"])
+    kept = {name: (segmented / name).read_text() for name in others}
+    assert kept == {name: text.splitlines(keepends=True)[0] for name, text in others.items()} | {
+        "wav.scp": "rec a.wav\n",
+        "reco2dur": "rec 1.0\n",
+    }
+    assert (segmented / ".backup" / "utt2dur").read_text() == others["utt2dur"]
+    assert found(segmented) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("utt2dur", "s1 0.7\ns2 0.3\ns9 1.0\n", "utt2dur:3: s9 is no utterance"),
+        ("spk2gender", "anna f\ncora f\n", "spk2gender:2: cora is no speaker"),
+        ("reco2dur", "gone 1.0\nrec 1.0\n", "reco2dur:1: gone is no recording"),
+    ],
+)
+def test_a_line_of_what_is_in_no_utterance_is_named(segmented, name, text, problem):
+    (segmented / name).write_text(text)
+    assert found(segmented) == [f"{problem} of this directory."]
+
+
+def test_a_segment_of_a_recording_that_is_not_there_is_left_out(segmented):
+    (segmented / "segments").write_text("s1 rec 0.0 0.7\ns2 gone 0.7 1.0\n")
+    assert validation.fix(segmented).left_out == ["s2"]
+    assert found(segmented) == []
+
+
+def test_a_text_keeps_every_sign_that_is_no_blank_of_ascii(folder):
+    """Unicode has more ends of lines than Kaldi."""
+    texts = "u1 one\u2028two\u0085three  four\u00a0five\x1csix\nu2 seven\feight\vnine\n"
+    (folder / "text").write_text(texts, encoding="utf-8", newline="")
+    assert found(folder) == []
+    assert validation.fix(folder).left_out == []
+    assert (folder / "text").read_bytes().decode() == texts
+
+
+def test_comments_of_a_ctm_are_no_phones(folder):
+    (folder / "ali.ctm").write_text(";; made by hand\n" + FILES["ali.ctm"])
+    assert found(folder) == []
+    assert read_directory(folder)[0].alignment.ends.tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("s2 rec 0.7 -1", None),
+        ("s2 rec 0.7 -1.0 0", None),
+        ("s2 rec 0.7 1.0 0", None),
+        ("s2 rec 1.7 -1", "segments:2: it starts at 1.7 s, but rec lasts 1.00 s"),
+        ("s2 rec 0.7 1.0 -1", "segments:2: there is no channel -1"),
+        ("s2 rec 0.7 1.0 A", "segments:2: expected 'utterance recording start end'"),
+        ("s2 rec 0.7 1.0 0 0", "segments:2: expected 'utterance recording start end'"),
+        ("s2 rec 0.7 -2", "segments:2: a segment from 0.7 to -2 s is reversed or empty"),
+    ],
+)
+def test_segments_to_the_end_and_of_a_channel_are_as_extract_segments_has_them(segmented, line, problem):
+    (segmented / "segments").write_text(f"s1 rec 0.0 0.7\n{line}\n")
+    if problem:
+        assert any(problem in one for one in found(segmented))
+    else:
+        assert found(segmented) == []
+        assert validation.inspect(segmented).hours == pytest.approx(1 / 3600)
 
 
 KEYS = st.lists(st.sampled_from(["u1", "u2", "ü", "U1", "v"]), min_size=1, max_size=6)
@@ -206,7 +288,7 @@ def test_any_jumble_of_tables_is_mended(folder, recordings, speakers, texts):
     (folder / "wav.scp").write_text("".join(f"{key} b.wav\n" for key in recordings))
     (folder / "utt2spk").write_text("".join(f"{key} speaker\n" for key in speakers))
     (folder / "text").write_text("".join(f"{key} WORD\n" for key in texts))
-    left_out = validation.fix(folder)
+    left_out = validation.fix(folder).left_out
     everything = set(recordings) | set(speakers) | set(texts)
     common = set(recordings) & set(speakers) & set(texts)
     assert set(left_out) == everything - common

@@ -205,7 +205,7 @@ def test_names_that_lead_elsewhere_are_names_and_no_paths(tmp_path):
     """No command writes a file that is called like an utterance; fixing keeps inside the directory."""
     (tmp_path / "data").mkdir()
     data(tmp_path / "data", wav_scp="../../x a.wav\n/etc/x a.wav\n", utt2spk="../../x ../../y\n/etc/x anna\n")
-    assert validation.fix(tmp_path / "data") == []
+    assert validation.fix(tmp_path / "data").left_out == []
     assert [u.name for u in kaldi.read_directory(tmp_path / "data")] == ["../../x", "/etc/x"]
     assert os.listdir(tmp_path) == ["data"]
 

@@ -19,7 +19,8 @@ import numpy as np
 from pocketsphinx import Decoder
 
 from speechjem import audio
-from speechjem.data.kaldi import Utterance, lines, read_directory
+from speechjem.data.kaldi import Utterance, read_directory
+from speechjem.data.tables import lines
 from speechjem.generation.text import spell
 from speechjem.runtime.atomic import replace_file
 
