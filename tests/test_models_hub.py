@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ModelConfig(
     network=NetworkConfig(channels=8, hidden=8, dilations=(1,)), descent=DescentConfig(steps=1)
 )
-FETCH = "import sys; from speechjem import hub; print(hub.download(sys.argv[1], lambda folder: None))"
+FETCH = "import sys; from speechjem.models import hub; print(hub.download(sys.argv[1], lambda folder: None))"
 
 
 class Hub:

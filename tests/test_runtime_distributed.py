@@ -28,7 +28,7 @@ UPDATES = 3
 
 WORKER = """
 import pickle, sys, torch
-from speechjem import distributed
+from speechjem.runtime import distributed
 from speechjem.training.speech import Trainer
 torch.set_num_threads(1)
 config, corpus, device = pickle.load(open(sys.argv[1], "rb"))
