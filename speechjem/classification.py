@@ -71,7 +71,7 @@ class Classifier:
 
     def __init__(self, model: SpeechModel | str | None = None, *, device: str = "auto"):
         self.device = choose_device(device)
-        self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
+        self.model = checkpoint.given(model, self.device)
 
     def posteriors(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """p(phone | frame), shape (frames, phones); see `frames`."""

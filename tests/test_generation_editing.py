@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import DEVICES
 from pystoi import stoi
 
-from speechjem import classify
+from speechjem import classify, load_model
 from speechjem.errors import InputError, UsageError
 from speechjem.generation.editing import Editor
 
@@ -25,6 +26,17 @@ def editor():
 
 def edges(gap, rate=RATE):
     return slice(round(gap[0] * rate), round(gap[1] * rate))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_editor_works_on_a_device_and_leaves_the_model_where_it_was(device):
+    model = load_model()
+    editor = Editor(model, steps=1, device=device)
+    filled = editor.inpaint(CLEAN, RATE, *GAPS[2])
+    converted = editor.convert(CLEAN, RATE, "s", "sh")
+    assert np.isfinite(filled).all()
+    assert (converted != CLEAN).any()
+    assert model.fbank.mean.device.type == "cpu"
 
 
 def test_gaps_are_filled_better_than_with_silence(editor):

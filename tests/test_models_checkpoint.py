@@ -308,3 +308,12 @@ def test_a_pickle_in_place_of_weights_is_never_unpickled(folder, tmp_path, write
 def test_the_trap_would_spring(tmp_path):
     pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))
     assert (tmp_path / "sprung").is_dir()
+
+
+def test_a_model_that_is_given_stays_where_it_is():
+    model = make_model()
+    assert checkpoint.given(model) is model
+    assert checkpoint.given(model, "cpu") is model
+    moved = checkpoint.given(model, "meta")  # stands for another device
+    assert {tensor.device.type for tensor in moved.state_dict().values()} == {"meta"}
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}

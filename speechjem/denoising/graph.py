@@ -108,7 +108,7 @@ def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | Non
         raise SpeechjemError("Writing ONNX needs onnxscript; run: pip install 'speechjem[onnx]'.") from error
     # It warns of packages that this graph does not need.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    graph = Graph(checkpoint.given(model), steps).eval()
+    graph = Graph(checkpoint.given(model, "cpu"), steps).eval()
     sizes = {"noisy": {0: torch.export.Dim("channels"), 1: torch.export.Dim("samples", min=1000)}}
     with torch.no_grad():
         program = torch.onnx.export(

@@ -47,7 +47,7 @@ class DenoiseTransform(nn.Module):
 
     def __init__(self, model: SpeechModel | str | None = None, steps: int | None = None):
         super().__init__()
-        model = model if isinstance(model, SpeechModel) else checkpoint.load(model)
+        model = checkpoint.given(model)
         self.graph = Graph(model, steps)
         self.sample_rate = model.config.fbank.sample_rate
 

@@ -124,6 +124,11 @@ class Fbank(nn.Module):
         """Normalised frames of a waveform."""
         return self.normalise(self.log_mel(self.stft(waveform)))
 
+    def levelled(self, waveform: Tensor) -> Tensor:
+        """Normalised frames of a waveform that is brought to the nominal level first."""
+        frames: Tensor = self(waveform * self.level_gain(waveform))
+        return frames
+
     def level_gain(self, waveform: Tensor) -> Tensor:
         """Factor that brings each waveform to the nominal level, shape (..., 1); 1 for silence."""
         return self.level_gain_of(waveform.square().mean(-1, keepdim=True))

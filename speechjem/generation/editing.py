@@ -18,7 +18,7 @@ from ..energy.langevin import sample, with_given
 from ..errors import InputError, UsageError
 from ..models import checkpoint
 from ..models.speech import SpeechModel
-from ..runtime.device import own_modes
+from ..runtime.device import choose_device, own_modes
 
 LONGEST_GAP = 1.0  # seconds; more is not repair but invention
 AROUND = 2.0  # seconds on either side that are heard
@@ -36,14 +36,23 @@ class Editor:
         model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
         steps: of SGLD; by default as many as generation has.
         seed: of its noise.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:
-        UsageError: for less than one step.
+        UsageError: for less than one step, or a device that is not there.
         ModelError: if the model cannot be loaded.
     """
 
-    def __init__(self, model: SpeechModel | str | None = None, *, steps: int | None = None, seed: int = 0):
-        self.model = model if isinstance(model, SpeechModel) else checkpoint.load(model)
+    def __init__(
+        self,
+        model: SpeechModel | str | None = None,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        device: str = "auto",
+    ):
+        self.device = choose_device(device)
+        self.model = checkpoint.given(model, self.device)
         self.sampler = with_given(self.model.config.generate, steps=steps, step_size=STEP_SIZE)
         self.seed = seed
 
@@ -105,7 +114,7 @@ class Editor:
         samples = audio.waveform(samples)
         old, new = phones.index(source), phones.index(target)
         rate = self.model.config.fbank.sample_rate
-        heard = Classifier(self.model)(samples, sample_rate)
+        heard = Classifier(self.model, device=self.device.type)(samples, sample_rate)
         if not any(segment.phone == phones.PHONES[old] for segment in heard):
             others = " ".join(sorted({segment.phone for segment in heard}))
             raise InputError(f"No {phones.PHONES[old]} is heard in it; there are: {others}.")
@@ -114,7 +123,7 @@ class Editor:
 
         def change(waveform: Tensor) -> Tensor:
             times = torch.arange(self.model.fbank.frames(len(waveform))) * self.model.fbank.frame_seconds
-            path = labels[torch.searchsorted(ends, times).clamp(max=len(labels) - 1)]
+            path = labels[torch.searchsorted(ends, times).clamp(max=len(labels) - 1)].to(self.device)
             for segment in heard:
                 if segment.phone == phones.PHONES[old]:
                     first = round(segment.start * rate)
@@ -132,8 +141,9 @@ class Editor:
         outputs = []
         for channel in np.atleast_2d(samples):
             inner = torch.from_numpy(audio.resample(channel, sample_rate, rate).astype(np.float32))
+            inner = inner.to(self.device)
             level = self.model.fbank.level_gain(inner)
-            added = (change(inner * level) / level - inner).numpy()
+            added = (change(inner * level) / level - inner).cpu().numpy()
             outer = audio.resample(added, rate, sample_rate)[: len(channel)]
             outputs.append(channel + np.pad(outer, (0, len(channel) - len(outer))))
         return np.stack(outputs).reshape(samples.shape).astype(np.float32)
@@ -150,7 +160,7 @@ class Editor:
         piece, gap = waveform[begin:end], slice(first - begin, last - begin)
         fbank = self.model.fbank
         power = fbank.stft(piece).abs().square()
-        touched = _touched(gap, len(power), fbank.config.hop, fbank.config.window)
+        touched = _touched(gap, len(power), fbank.config.hop, fbank.config.window).to(self.device)
         power = _bridged(power, touched)
         start = fbank.normalise(fbank.log_mel(power))
         x = self._chain(start, touched.float())
@@ -160,10 +170,11 @@ class Editor:
 
     def _with_phase(self, piece: Tensor, gap: slice, magnitude: Tensor, touched: Tensor) -> Tensor:
         """Griffin-Lim inside a gap, all other samples being known."""
-        fbank, inside = self.model.fbank, torch.zeros(len(piece), dtype=torch.bool)
+        fbank, inside = self.model.fbank, torch.zeros_like(piece, dtype=torch.bool)
         inside[gap] = True
         generator = torch.Generator().manual_seed(self.seed)
-        guess = torch.where(inside, 0.01 * torch.randn(len(piece), generator=generator), piece)
+        noise = torch.randn(len(piece), generator=generator).to(self.device)
+        guess = torch.where(inside, 0.01 * noise, piece)
         for _ in range(ITERATIONS):
             spectrum = fbank.stft(guess)
             moved = torch.polar(magnitude, spectrum.angle())
@@ -182,7 +193,7 @@ class Editor:
         spectrum = fbank.stft(waveform[begin:end])
         hop, frames = fbank.config.hop, len(spectrum)
         labels = path[begin // hop :][:frames].clone()
-        inside = torch.zeros(frames)
+        inside = torch.zeros(frames, device=self.device)
         inside[round((first - begin) / hop) : round((last - begin) / hop)] = 1.0
         changed = inside > 0
         before = fbank.normalise(fbank.log_mel(spectrum))
@@ -199,7 +210,7 @@ class Editor:
         guidance = 0.0 if labels is None else self.model.config.guidance
         wanted = None if labels is None else labels[None]
         mask = moving[None, :, None]
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator(self.device).manual_seed(self.seed)
 
         def gradient(x: Tensor) -> Tensor:
             return mask * self.model.jem.gradient(start + mask * (x - start), wanted, guidance)

@@ -89,7 +89,7 @@ class Generator:
         device: str = "auto",
     ):
         self.device = choose_device(device)
-        self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
+        self.model = checkpoint.given(model, self.device)
         self.sampler = with_given(self.model.config.generate, steps=steps, step_size=step_size, noise=noise)
         self.denoiser = Denoiser(self.model, device=device) if self.model.config.denoise_generated else None
         self.guidance = self.model.config.guidance if guidance is None else guidance

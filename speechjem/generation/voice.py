@@ -43,7 +43,7 @@ class Voice:
         rate = model.config.fbank.sample_rate
         mono = audio.resample(audio.mono(audio.waveform(samples)), sample_rate, rate).astype(np.float32)
         waveform = torch.from_numpy(mono)[None].to(model.fbank.mean.device)
-        x = model.fbank(waveform * model.fbank.level_gain(waveform))
+        x = model.fbank.levelled(waveform)
         posterior = model.jem.log_posterior(x).exp()[0]
         speech = posterior[:, model.config.phones.index(phones.SILENCE)] < SILENT
         if not speech.any():

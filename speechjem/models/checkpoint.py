@@ -103,19 +103,20 @@ def load(name: Path | str | None = None, device: str = "cpu") -> SpeechModel:
     return _load(partial(SpeechModel, config), folder, device)
 
 
-def given(model: SpeechModel | Path | str | None, device: torch.device | str = "cpu") -> SpeechModel:
+def given(model: SpeechModel | Path | str | None, device: torch.device | str | None = None) -> SpeechModel:
     """What a user means by a model: one that is loaded, or the name of one.
 
     Args:
         model: a loaded model, which is left where it is (a copy goes to another device), or as in `locate`.
-        device: of the model that is returned.
+        device: of the model that is returned; by default where the loaded one is, or the CPU.
 
     Raises:
         ModelError: as `load`.
     """
     if not isinstance(model, SpeechModel):
-        return load(model, str(device))
-    here, there = model.fbank.mean.device, torch.device(device)
+        return load(model, str(device or "cpu"))
+    here = model.fbank.mean.device
+    there = here if device is None else torch.device(device)
     if here.type == there.type and there.index in (None, here.index):
         return model
     return copy.deepcopy(model).to(there)

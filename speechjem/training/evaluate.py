@@ -22,7 +22,7 @@ def confusion(model: SpeechModel, recordings: Sequence[Recording]) -> np.ndarray
     for recording in recordings:
         if recording.alignment is None:
             continue
-        predicted = log_posterior(model, recording.samples / np.float32(32767)).argmax(-1)
+        predicted = log_posterior(model, recording.waveform).argmax(-1)
         times = np.arange(len(predicted)) * model.fbank.frame_seconds
         np.add.at(counts, (recording.alignment.at(times), predicted), 1)
     return counts
@@ -51,7 +51,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
 def log_posterior(model: SpeechModel, samples: np.ndarray) -> np.ndarray:
     """log p(phone | frame) of a waveform at the model's rate, shape (frames, phones)."""
     waveform = torch.from_numpy(np.asarray(samples, np.float32))[None].to(model.fbank.mean.device)
-    x = model.fbank(waveform * model.fbank.level_gain(waveform))
+    x = model.fbank.levelled(waveform)
     return model.jem.log_posterior(x)[0].cpu().numpy()
 
 
@@ -70,7 +70,7 @@ class DenoiseProbe:
         self.pairs = []
         for number in range(count):
             recording = corpus.held_out[int(rng.integers(len(corpus.held_out)))]
-            clean = recording.samples[: 4 * rate].astype(np.float32) / 32767
+            clean = recording.waveform[: 4 * rate]
             if corpus.held_out_noise:
                 source = corpus.held_out_noise[number % len(corpus.held_out_noise)]
                 noise = np.resize(source.samples, len(clean)).astype(np.float32)

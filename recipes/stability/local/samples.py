@@ -73,7 +73,7 @@ class Judge:
         for recording in recordings:
             if recording.alignment is None:
                 continue
-            waveform = torch.from_numpy(recording.samples.astype(np.float32) / 32767)[None]
+            waveform = torch.from_numpy(recording.waveform)[None]
             waveform = waveform * self.fbank.level_gain(waveform)
             log_mel = self.fbank.log_mel(self.fbank.stft(waveform))[0].numpy()
             phones = recording.alignment.at(np.arange(len(log_mel)) * self.fbank.frame_seconds)

@@ -70,7 +70,7 @@ class Speech:
         for recording in self.recordings:
             if recording.alignment is None:
                 continue
-            posterior = np.exp(evaluate.log_posterior(model, recording.samples / np.float32(32767)))
+            posterior = np.exp(evaluate.log_posterior(model, recording.waveform))
             times = np.arange(len(posterior)) * model.fbank.frame_seconds
             confident.append(posterior.max(1))
             right.append(posterior.argmax(1) == recording.alignment.at(times))
