@@ -19,11 +19,11 @@ import numpy as np
 import soundfile
 
 from ..errors import InputError
+from . import encoding
 from .formats import CONTAINERS, MUTE, SUFFIXES, conversion, is_foreign
 from .joined import Stream, StreamFile, streams
 from .waveform import as_array, check_shape
 
-_FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
 _WRITE_FRAMES = 1 << 12
 _CHUNK = 1 << 18  # values of all channels
@@ -42,12 +42,14 @@ class Audio:
         sample_rate: in Hz.
         format: container as soundfile names it, such as "WAV".
         subtype: encoding as soundfile names it, such as "PCM_24".
+        bit_rate: of MP3, Opus and Vorbis, in bits a second.
     """
 
     samples: np.ndarray
     sample_rate: int
     format: str
     subtype: str
+    bit_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,13 @@ class AudioFile:
     raw: bool
     version: tuple[int, ...]
     streams: tuple[Stream, ...]
+
+    @property
+    def bit_rate(self) -> float | None:
+        """Bits a second, with whatever else is in the file; None where the encoding has nothing to choose."""
+        if self.subtype not in encoding.LOSSY:
+            return None
+        return 8 * os.path.getsize(self.path) * self.sample_rate / max(1, self.frames)
 
     def chunks(self) -> Iterator[np.ndarray]:
         """All samples from the start, in float32 pieces of shape (channels, samples), full scale 1.
@@ -161,7 +170,8 @@ def read(path: str | os.PathLike[str]) -> Audio:
         count += piece.size
         if count > max(_LARGEST, _DENSEST * os.path.getsize(path)):
             raise InputError(f"{path} unfolds to more than {4 * _DENSEST} times its size; give a part of it.")
-    return Audio(np.concatenate(pieces, axis=1), file.sample_rate, file.format, file.subtype)
+    whole = np.concatenate(pieces, axis=1)
+    return Audio(whole, file.sample_rate, file.format, file.subtype, file.bit_rate)
 
 
 def _check_source(path: Path) -> None:
@@ -247,7 +257,9 @@ def write(
     sample_rate: int,
     *,
     channels: int | None = None,
+    frames: int = 0,
     subtype: str | None = None,
+    bit_rate: float | None = None,
     software: str | None = None,
     force: bool = False,
 ) -> None:
@@ -256,7 +268,7 @@ def write(
     The suffix of the path sets the format. The file is written under a temporary name in the same
     folder and renamed when complete; after any failure nothing of it is left. Missing folders are
     made. Samples beyond full scale are clipped to [-1, 1], except in float subtypes, which hold
-    them as they are.
+    them as they are. Integers are rounded. A WAV beyond 4 GB becomes RF64.
 
     Args:
         path: the file to write.
@@ -264,8 +276,10 @@ def write(
             pieces of such a waveform.
         sample_rate: in Hz.
         channels: their number, needed for pieces only.
+        frames: how many samples of each channel the pieces will have together.
         subtype: encoding such as "PCM_24"; one that the format lacks gives the format's default
             (PCM_16 for .wav).
+        bit_rate: of MP3, Opus and Vorbis, about, in bits a second; the encoder's own by default.
         software: what made it, to be noted in formats that have a place for it (see `software`).
         force: overwrite an existing file.
 
@@ -280,19 +294,24 @@ def write(
     if isinstance(samples, np.ndarray) or channels is None:
         whole = as_array(cast(np.ndarray, samples))
         check_shape(whole.shape)
-        channels, samples = len(np.atleast_2d(whole)), [whole]
+        channels, frames, samples = len(np.atleast_2d(whole)), whole.shape[-1], [whole]
     subtype = _subtype(path, kind, subtype)
+    encoding.check_channels(path.suffix, kind, subtype, channels, sample_rate)
+    kind = encoding.container(kind, subtype, channels, frames)
+    settings = encoding.compression(subtype, channels, sample_rate, bit_rate)
     # A short name of its own (the target's may be at the limit), hidden so that `find` skips it. Not
     # from tempfile, whose files nobody else may read.
     partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()  # says why it cannot be made; libsndfile does not
-        with soundfile.SoundFile(_name(partial), "w", sample_rate, channels, subtype, format=kind) as file:
+        with soundfile.SoundFile(
+            _name(partial), "w", sample_rate, channels, subtype, format=kind, **settings
+        ) as file:
             if software and kind not in MUTE:
                 file.software = software
-            for piece in samples:
-                _append(file, piece, path)
+            count = sum(_append(file, piece, path) for piece in samples)
+        _check_written(partial, path, count)
         check_target(path, force)  # it may have come while this was made
         os.replace(partial, path)
     # soundfile asserts that all was written, so a full disk may show as an AssertionError.
@@ -313,14 +332,24 @@ def software(path: Path) -> str:
         return ""
 
 
-def _append(file: soundfile.SoundFile, samples: np.ndarray, path: Path) -> None:
+def _check_written(partial: Path, path: Path, count: int) -> None:
+    """Raise InputError unless as many samples can be read as were written; codecs of sound may round."""
+    with soundfile.SoundFile(_name(partial)) as file:
+        if file.frames < count and file.format not in ("OGG", "MP3", "MPEG"):
+            raise InputError(
+                f"{path} holds {file.frames} of {count} samples, for they are too many for {file.format}; "
+                "write .w64, .caf or .flac instead."
+            )
+
+
+def _append(file: soundfile.SoundFile, samples: np.ndarray, path: Path) -> int:
+    """Write a piece, and give the number of its samples."""
     if not np.isfinite(samples).all():
         raise InputError(f"Cannot write NaN or infinite samples to {path}; check what made them.")
-    if file.subtype not in _FLOAT_SUBTYPES:
-        samples = np.clip(samples, -1.0, 1.0)
     frames = np.atleast_2d(samples).T
     for start in range(0, len(frames), _WRITE_FRAMES):
-        file.write(frames[start : start + _WRITE_FRAMES])
+        file.write(encoding.stored(frames[start : start + _WRITE_FRAMES], file.subtype))
+    return len(frames)
 
 
 def check_target(path: Path, force: bool) -> None:
@@ -340,6 +369,8 @@ def _subtype(path: Path, kind: str, wanted: str | None) -> str:
     if path.suffix.lower() == ".opus":
         return "OPUS"
     # An MP3 subtype inside .wav is legal but not meant by who turns an .mp3 into .wav; .mp3 has no choice.
+    if wanted == "ALAC_32":  # libsndfile writes noise of this depth wrong
+        wanted = "ALAC_24"
     if wanted and not wanted.startswith("MPEG") and soundfile.check_format(kind, wanted):
         return wanted
     return str(soundfile.default_subtype(kind))

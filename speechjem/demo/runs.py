@@ -287,7 +287,7 @@ def _check_steps(steps: int | None) -> None:
 
 
 def _track(path: Path, name: str, samples: np.ndarray, like: audio.Audio) -> views.Track:
-    audio.write(path, samples, like.sample_rate, subtype=like.subtype)
+    audio.write(path, samples, like.sample_rate, subtype=like.subtype, bit_rate=like.bit_rate)
     return views.track(name, views.address(path), samples)
 
 

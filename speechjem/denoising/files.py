@@ -68,7 +68,9 @@ class FileDenoiser:
                 self._told(pieces, source, recording.frames),
                 recording.sample_rate,
                 channels=recording.channels,
+                frames=recording.frames,
                 subtype=recording.subtype,
+                bit_rate=recording.bit_rate,
                 software=None if target == pipes.PIPE else label,
                 force=self.force,
             )
@@ -79,7 +81,9 @@ class FileDenoiser:
                     until_stopped(_difference(recording, written)),
                     recording.sample_rate,
                     channels=recording.channels,
+                    frames=recording.frames,
                     subtype=recording.subtype,
+                    bit_rate=recording.bit_rate,
                     software=label,
                     force=self.force,
                 )
