@@ -1,7 +1,7 @@
 """speechjem: speech enhancement and synthesis with one network, a phoneme classifier read as an energy model.
 
 The names below are loaded when they are first used, so that `import speechjem` takes no time.
-A module is a noun where its function is a verb (`denoising.py` has `denoise`): a module and a function of
+A module is a noun where its function is a verb (`denoising` has `denoise`): a module and a function of
 one name would hide each other here.
 """
 
@@ -11,14 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint import load as load_model
     from .classification import classify as classify
-    from .denoising import Denoiser as Denoiser
-    from .denoising import denoise as denoise
-    from .generation import generate as generate
+    from .denoising.denoiser import Denoiser as Denoiser
+    from .denoising.denoiser import denoise as denoise
+    from .denoising.streaming import StreamDenoiser as StreamDenoiser
+    from .denoising.transform import DenoiseTransform as DenoiseTransform
+    from .generation.generator import generate as generate
     from .metrics import score as score
-    from .streaming import StreamDenoiser as StreamDenoiser
-    from .transform import DenoiseTransform as DenoiseTransform
+    from .models.checkpoint import load as load_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,13 +32,13 @@ __all__ = [
     "score",
 ]
 _HOME = {
-    "DenoiseTransform": ("transform", "DenoiseTransform"),
-    "Denoiser": ("denoising", "Denoiser"),
-    "StreamDenoiser": ("streaming", "StreamDenoiser"),
+    "DenoiseTransform": ("denoising.transform", "DenoiseTransform"),
+    "Denoiser": ("denoising.denoiser", "Denoiser"),
+    "StreamDenoiser": ("denoising.streaming", "StreamDenoiser"),
     "classify": ("classification", "classify"),
-    "denoise": ("denoising", "denoise"),
-    "generate": ("generation", "generate"),
-    "load_model": ("checkpoint", "load"),
+    "denoise": ("denoising.denoiser", "denoise"),
+    "generate": ("generation.generator", "generate"),
+    "load_model": ("models.checkpoint", "load"),
     "score": ("metrics", "score"),
 }
 

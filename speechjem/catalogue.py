@@ -14,12 +14,12 @@ from typing import Any
 import torch
 import yaml
 
-from . import checkpoint, hub
 from .classification import Classifier
-from .denoising import Denoiser
+from .denoising.denoiser import Denoiser
 from .errors import ModelError
-from .image_model import ImageModel
-from .model import SpeechModel
+from .models import checkpoint, hub
+from .models.images import ImageModel
+from .models.speech import SpeechModel
 
 CARD = "README.md"
 LISTED = ("parameters", "classes", "bytes", "licence", "folder")  # of what `describe` tells

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from scipy.special import logsumexp, softmax
 
-from . import audio, checkpoint
-from .blocks import Blocks
-from .device import choose_device
+from . import audio
+from .audio.blocks import Blocks
 from .errors import InputError
-from .model import SpeechModel
+from .models import checkpoint
+from .models.speech import SpeechModel
+from .runtime.device import choose_device, own_modes
 
 # A phone lasts 80 ms on average in LibriSpeech's alignments; the transition model says no more than that.
 MEAN_SECONDS = 0.08
@@ -70,27 +71,26 @@ class Classifier:
 
     def __init__(self, model: SpeechModel | str | None = None, *, device: str = "auto"):
         self.device = choose_device(device)
-        self.model = (model if isinstance(model, SpeechModel) else checkpoint.load(model)).to(self.device)
+        self.model = checkpoint.given(model, self.device)
 
     def posteriors(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """p(phone | frame), shape (frames, phones); see `frames`."""
         return self.frames(samples, sample_rate).posteriors
 
+    @own_modes()
     def frames(self, samples: np.ndarray, sample_rate: int) -> Frames:
         """Log-mel, logits and what follows from them; a frame every 10 ms.
 
         Args:
-            samples: shape (samples,) or (channels, samples); channels are averaged.
+            samples: array or tensor, shape (samples,) or (channels, samples); channels are averaged.
             sample_rate: in Hz.
 
         Raises:
-            InputError: if there are no samples, or some are not finite.
+            InputError: if there are no samples, channels come last, or some are not finite real numbers.
         """
-        samples = np.asarray(samples, np.float32)
-        if samples.ndim not in (1, 2) or samples.size == 0 or not np.isfinite(samples).all():
-            raise InputError("Phones need finite samples of shape (samples,) or (channels, samples).")
+        mono = audio.mono(audio.waveform(samples)).astype(np.float32)
         rate = self.model.config.fbank.sample_rate
-        waveform = audio.resample(audio.mono(np.atleast_2d(samples)), sample_rate, rate)[None]
+        waveform = audio.resample(mono, sample_rate, rate)[None]
         if waveform.size == 0:
             raise InputError(
                 f"A recording of less than a sample at {rate} Hz has no phones; give a longer one."

@@ -7,10 +7,11 @@ reference.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 from . import audio
 from .errors import InputError, UsageError
 
+log = logging.getLogger("speechjem")
 _TOLERANCE = 0.1  # seconds by which the two lengths may differ: codecs pad
 _PESQ_SECONDS = 20.0
 _STOI_SECONDS = 0.4  # 30 frames of 256 samples at 10 kHz, half overlapping
@@ -173,7 +175,7 @@ def score(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> dict
     Raises:
         InputError: the lengths differ by more than 0.1 s, or the shapes are not (samples,).
     """
-    reference, estimate = _cut(reference, estimate, sample_rate)
+    reference, estimate = _cut(audio.as_array(reference), audio.as_array(estimate), sample_rate)
     measures: dict[str, Callable[[], float]] = {
         "pesq_wb": lambda: pesq_wb(reference, estimate, sample_rate),
         "pesq_nb": lambda: pesq_nb(reference, estimate, sample_rate),
@@ -224,8 +226,14 @@ def score_channels(reference: np.ndarray, estimate: np.ndarray, sample_rate: int
         Scores by name as in `score`; a measure that any channel lacks has that channel's reason.
 
     Raises:
-        InputError: as `score`.
+        InputError: as `score`, or if the channels are not as many.
     """
+    reference, estimate = audio.as_array(reference), audio.as_array(estimate)
+    for signal in (reference, estimate):
+        audio.check_shape(signal.shape)
+    if reference.ndim != 2 or len(reference) != len(estimate):
+        shapes = f"{reference.shape} and {estimate.shape}"
+        raise InputError(f"The shapes {shapes} do not match; give two of (channels, samples).")
     scores = [score(r, e, sample_rate) for r, e in zip(reference, estimate, strict=True)]
     return {name: _mean([channel[name] for channel in scores]) for name in scores[0]}
 
@@ -244,8 +252,14 @@ def dnsmos(samples: np.ndarray, sample_rate: int) -> dict[str, Score]:
     Returns:
         Scores by name: "dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"; all have a reason instead of a value
         for silence, and where speechmos is not installed.
+
+    Raises:
+        InputError: for another shape.
     """
     names = ("sig", "bak", "ovrl")
+    samples = audio.as_array(samples)
+    if samples.ndim != 1:
+        raise InputError(f"DNSMOS needs one channel of shape (samples,), not {samples.shape}.")
     try:
         if _is_silent(samples):
             raise NoValue("the recording is silent")
@@ -255,20 +269,25 @@ def dnsmos(samples: np.ndarray, sample_rate: int) -> dict[str, Score]:
     return {f"dnsmos_{name}": Score(float(values[f"{name}_mos"])) for name in names}
 
 
-def pairs(reference: str | os.PathLike[str], estimate: str | os.PathLike[str]) -> list[tuple[Path, Path]]:
+def pairs(
+    reference: str | os.PathLike[str],
+    estimate: str | os.PathLike[str],
+    refuse: Callable[[Path, InputError], None] | None = None,
+) -> list[tuple[Path, Path]]:
     """Match estimates with their references.
 
     Args:
         reference: a file, or a folder of clean files.
         estimate: a file, or a folder whose files have the same relative paths but for the suffix.
-            References without an estimate are left out.
+            References without an estimate are left out, and a warning is logged.
+        refuse: told of every estimate that has no reference, or more than one, or cannot be read, and why;
+            by default that is an error.
 
     Returns:
         (reference, estimate) paths, in sorted order of the estimates.
 
     Raises:
-        InputError: a path is missing, a folder has no audio, an estimate has no reference or more
-            than one.
+        InputError: a path is missing, a folder has no audio, or an estimate has no partner.
         UsageError: one is a file and the other a folder.
     """
     reference, estimate = Path(reference), Path(estimate)
@@ -279,15 +298,47 @@ def pairs(reference: str | os.PathLike[str], estimate: str | os.PathLike[str]) -
         raise UsageError(f"{reference} and {estimate} are a file and a folder; give two of a kind.")
     if not reference.is_dir():
         return [(reference, estimate)]
-    references, estimates = _by_stem(reference), audio.find([estimate])
-    unmatched = [str(source.path) for source in estimates if _stem(source) not in references]
-    if unmatched:
-        raise InputError(f"No reference in {reference} for {', '.join(unmatched)}; add or remove files.")
-    return [(references[_stem(source)], source.path) for source in estimates]
+    references = _by_stem(audio.find([reference], without=[estimate]))
+    estimates = audio.find([estimate], refuse, [reference])
+    unmatched = [source.path for source in estimates if _stem(source) not in references]
+    if unmatched and not refuse:
+        names = ", ".join(map(str, unmatched))
+        raise InputError(f"No reference in {reference} for {names}; add or remove files.")
+    _warn_of_unused(references, estimates)
+    return list(_matched(references, estimates, refuse or _raise))
+
+
+def _matched(
+    references: dict[Path, list[Path]],
+    estimates: list[audio.Source],
+    refuse: Callable[[Path, InputError], None],
+) -> Iterator[tuple[Path, Path]]:
+    for path, found in ((source.path, references.get(_stem(source), [])) for source in estimates):
+        # Two that differ in suffix are told apart by it.
+        found = [other for other in found if other.suffix == path.suffix] or found
+        if len(found) == 1:
+            yield found[0], path
+        elif found:
+            names = " and ".join(map(str, found))
+            refuse(path, InputError(f"{names} differ only in suffix; keep one as the reference of {path}."))
+        else:
+            refuse(path, InputError(f"{path} has no reference of its name; add one, or remove it."))
+
+
+def _raise(_: Path, error: InputError) -> None:
+    raise error
+
+
+def _warn_of_unused(references: dict[Path, list[Path]], estimates: list[audio.Source]) -> None:
+    unused = sorted(set(references) - {_stem(source) for source in estimates})
+    if unused:
+        count, first = len(unused), references[unused[0]][0]
+        log.warning("%d of %d references have no output, such as %s.", count, len(references), first)
 
 
 def _checked(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both signals as float64, once they are comparable and neither is silent."""
+    reference, estimate = audio.as_array(reference), audio.as_array(estimate)
     if reference.ndim != 1 or reference.shape != estimate.shape:
         shapes = f"{reference.shape} and {estimate.shape}"
         raise InputError(f"The reference and estimate have shapes {shapes}; give two of the same (samples,).")
@@ -389,10 +440,8 @@ def _stem(source: audio.Source) -> Path:
     return source.relative.with_suffix("")
 
 
-def _by_stem(folder: Path) -> dict[Path, Path]:
-    stems: dict[Path, Path] = {}
-    for source in audio.find([folder]):
-        other = stems.setdefault(_stem(source), source.path)
-        if other != source.path:
-            raise InputError(f"{other} and {source.path} differ only in suffix; keep one as the reference.")
+def _by_stem(sources: list[audio.Source]) -> dict[Path, list[Path]]:
+    stems: dict[Path, list[Path]] = {}
+    for source in sources:
+        stems.setdefault(_stem(source), []).append(source.path)
     return stems

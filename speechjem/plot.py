@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import files
+from .audio import as_array
 from .errors import InputError, UsageError
+from .runtime import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from .audio import Audio
     from .classification import Classifier
-    from .fbank import FbankConfig
+    from .features.fbank import FbankConfig
 
 Array = NDArray[np.float64]
 
@@ -324,7 +325,7 @@ def smooth(values: Array, rows: int = SMOOTHING) -> Array:
 
 def _checked(name: str, samples: ArrayLike) -> Array:
     """Return the samples as float64, (samples,), or say what is wrong with them."""
-    x = np.asarray(samples, dtype=np.float64)
+    x = as_array(samples).astype(np.float64)
     if x.ndim != 1 or not len(x):
         raise InputError(f"The signal '{name}' must be one channel of samples, not of shape {x.shape}.")
     if not np.isfinite(x).all():
@@ -470,7 +471,7 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     target, kind = Path(path), picture_format(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.replace_file(target, lambda partial: figure.savefig(partial, format=kind, dpi=DPI))
+        atomic.replace_file(target, lambda partial: figure.savefig(partial, format=kind, dpi=DPI))
     except OSError as error:
         raise InputError(
             f"Cannot write {target} ({error.strerror or error}); choose another place."

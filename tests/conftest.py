@@ -112,3 +112,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finished = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=400)
     assert finished.returncode == 0, finished.stderr
     return folder
+
+
+@pytest.fixture
+def bound(tmp_path):
+    """Run a command line in a process that permissions bind, also where the tests are run by root."""
+    # Root without capabilities is the owner of its files, and no more.
+    fetters = [] if os.getuid() else ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
+
+    def command(*words, **options):
+        command = [*fetters, sys.executable, "-m", "speechjem", *map(str, words)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, **options)
+
+    return command

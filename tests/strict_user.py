@@ -20,7 +20,7 @@ from speechjem import (
 )
 from speechjem.classification import Segment
 from speechjem.metrics import Score
-from speechjem.model import SpeechModel
+from speechjem.models.speech import SpeechModel
 
 
 def right(noisy: NDArray[np.float32]) -> None:

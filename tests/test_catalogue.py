@@ -12,13 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from speechjem import catalogue, checkpoint, cli
-from speechjem.descent import DescentConfig
+from speechjem import catalogue, cli
+from speechjem.energy.descent import DescentConfig
+from speechjem.energy.tdnn import NetworkConfig
+from speechjem.energy.wide_resnet import WideResNetConfig
 from speechjem.errors import ModelError
-from speechjem.image_model import ImageModel, ImageModelConfig
-from speechjem.model import ModelConfig, SpeechModel
-from speechjem.networks import NetworkConfig
-from speechjem.wide_resnet import WideResNetConfig
+from speechjem.models import checkpoint
+from speechjem.models.images import ImageModel, ImageModelConfig
+from speechjem.models.speech import ModelConfig, SpeechModel
 
 CONFIG = ModelConfig(
     network=NetworkConfig(channels=8, hidden=8, dilations=(1, 2)), descent=DescentConfig(steps=1)

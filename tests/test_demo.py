@@ -25,11 +25,12 @@ import speechmos.dnsmos
 import uvicorn
 
 import speechjem
-from speechjem import checkpoint, cli, metrics
+from speechjem import cli, metrics
 from speechjem.demo import server
 from speechjem.demo.runs import MAX_CHARACTERS, MAX_SECONDS, Runs, watched
 from speechjem.errors import SpeechjemError
-from speechjem.generation import Generator
+from speechjem.generation.generator import Generator
+from speechjem.models import checkpoint
 
 RATE = 16000
 SAMPLES = Path(__file__).parents[1] / "samples"

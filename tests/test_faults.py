@@ -20,11 +20,12 @@ import pytest
 import soundfile
 import torch
 import yaml
-from test_checkpoint import make_model
-from test_train import differences, rows, state, write_corpus
+from test_models_checkpoint import make_model
+from test_training_speech import differences, rows, state, write_corpus
 
-from speechjem import audio, checkpoint
+from speechjem import audio
 from speechjem.errors import InputError
+from speechjem.models import checkpoint
 
 RATE = 16000
 SPEECHJEM = [sys.executable, "-m", "speechjem"]
@@ -145,8 +146,9 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bits(training, tmp_path):
 
 KILLED_WHILE_SAVING = """
 import os, signal, sys
-from speechjem import cli, files
-real, calls = files.replace_file, []
+from speechjem import cli
+from speechjem.runtime import atomic
+real, calls = atomic.replace_file, []
 
 def replace_file(path, write):
     def half(target):
@@ -156,7 +158,7 @@ def replace_file(path, write):
     calls.append(path.name)
     real(path, half if calls.count({name!r}) == 2 else write)
 
-files.replace_file = replace_file
+atomic.replace_file = replace_file
 cli.main()
 """
 

@@ -109,7 +109,7 @@ def test_aliases_that_multiply_are_refused(tmp_path, merged):
 
 
 def test_silence_that_unfolds_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "_LARGEST", 1 << 20)
+    monkeypatch.setattr(audio.files, "_LARGEST", 1 << 20)
     soundfile.write(tmp_path / "a.flac", np.zeros(1 << 22), 8000)
     with pytest.raises(InputError, match="unfolds to more than 512 times its size"):
         audio.read(tmp_path / "a.flac")

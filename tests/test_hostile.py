@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from test_checkpoint import change_config, changed_weights, make_model, refusal
+from test_models_checkpoint import change_config, changed_weights, make_model, refusal
 
-from speechjem import audio, checkpoint
+from speechjem import audio
 from speechjem.data import kaldi, validation
+from speechjem.energy.langevin import LangevinConfig, with_given
 from speechjem.errors import InputError, UsageError
-from speechjem.langevin import LangevinConfig, with_given
-from speechjem.settings import read_config
+from speechjem.models import checkpoint
+from speechjem.training.settings import read_config
 
 RATE = 16000
 
@@ -204,7 +205,7 @@ def test_names_that_lead_elsewhere_are_names_and_no_paths(tmp_path):
     """No command writes a file that is called like an utterance; fixing keeps inside the directory."""
     (tmp_path / "data").mkdir()
     data(tmp_path / "data", wav_scp="../../x a.wav\n/etc/x a.wav\n", utt2spk="../../x ../../y\n/etc/x anna\n")
-    assert validation.fix(tmp_path / "data") == []
+    assert validation.fix(tmp_path / "data").left_out == []
     assert [u.name for u in kaldi.read_directory(tmp_path / "data")] == ["../../x", "/etc/x"]
     assert os.listdir(tmp_path) == ["data"]
 

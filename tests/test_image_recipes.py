@@ -11,10 +11,10 @@ import scipy.io
 import torch
 import yaml
 from PIL import Image
-from test_images import cifar_rows, write_cifar10, write_mnist
+from test_data_images import cifar_rows, write_cifar10, write_mnist
 from test_recipes import RECIPES, run
 
-from speechjem import settings
+from speechjem.training import settings
 
 SMALL = {
     "network": {"depth": 10, "width": 1},

@@ -1,90 +1,118 @@
-"""The house is built from the ground up: a module imports only from floors below its own."""
+"""A room of the package imports only from the rooms below it, and within a room there is no circle."""
 
 import ast
+import graphlib
 import re
 from pathlib import Path
+
+import pytest
 
 import speechjem
 
 ROOT = Path(speechjem.__file__).parent
-FLOORS = [
-    {"errors"},
-    {
-        "phones",
-        "device",
-        "blocks",
-        "files",
-        "hub",
-        "limits",
-        "rumble",
-        "phase",
-        "distributed",
-        "cluster",
-        "progress",
-    },
-    {"audio", "fbank", "networks", "wide_resnet", "langevin", "jem", "bands", "starts", "text"},
-    {"descent", "losses", "inversion", "metrics", "data.images", "data.mixing", "pipes"},
-    {"speaking"},
-    {"model", "image_model", "data.degrade", "observation"},
-    {"checkpoint", "voice"},
-    {"data.kaldi", "denoising", "classification", "export"},
-    {"catalogue", "transform", "plot", "data.recording", "data.split", "data.textgrid", "data.validation"},
-    {"data.shards", "data.ctm"},
-    {"data.dataset", "data.ahead", "data.lhotse"},
-    {"evaluate", "generation", "settings", "training_log", "streaming", "editing", "demo.views"},
-    {"training", "live", "speaking_losses", "demo.runs"},
-    {"train", "train_images", "demo.page"},
-    {"demo.server"},
-    {"cli.app", "cli.tables"},
-    {"cli.options", "cli.outputs", "cli.batch"},
-    {
-        "cli.denoising",
-        "cli.generation",
-        "cli.editing",
-        "cli.listening",
-        "cli.page",
-        "cli.training",
-        "cli.data",
-        "cli.models",
-    },
-    {"__main__"},
-]
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+GROUND = {"errors"}
+SOUND = GROUND | {"phones", "runtime", "audio"}
+MODEL = SOUND | {"features", "energy", "models"}
+USES = MODEL | {"classification", "denoising"}
+# What the modules of a room, or a module that has no room, may import besides each other.
+ROOMS = {
+    "errors": set(),
+    "phones": GROUND,
+    "runtime": GROUND,
+    "audio": GROUND | {"runtime"},
+    "features": GROUND,
+    "energy": GROUND | {"runtime"},
+    "metrics": GROUND | {"audio"},
+    "data": SOUND,
+    "models": GROUND | {"phones", "runtime", "features", "energy"},
+    "classification": MODEL,
+    "denoising": MODEL,
+    "generation": USES,
+    "catalogue": USES,
+    "plot": USES,
+    "training": USES | {"metrics", "data"},
+    "demo": USES | {"metrics", "generation", "plot"},
+    "cli": USES | {"__init__", "metrics", "data", "generation", "catalogue", "plot", "training", "demo"},
+    "__init__": USES | {"metrics", "generation"},
+    "__main__": {"cli"},
+}
 
 
 def modules() -> dict[str, Path]:
-    paths = [p for p in ROOT.rglob("*.py") if p.name != "__init__.py"]
-    return {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in paths}
+    paths = ROOT.rglob("*.py")
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
 
 
 def imports(name: str, path: Path) -> set[str]:
     """Modules of this package that a module imports, at its top or inside its functions."""
+    known = modules()
     package = name.split(".")[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level > 0:
             base = package[: len(package) - node.level + 1]
             target = [*base, *(node.module.split(".") if node.module else [])]
-            names = [".".join([*target, alias.name]) for alias in node.names]
-            found |= {n if n in FLOOR else ".".join(target) for n in names}
-    return found & set(FLOOR)
+            for alias in node.names:
+                places = [
+                    [*target, alias.name],
+                    [*target, alias.name, "__init__"],
+                    target,
+                    [*target, "__init__"],
+                ]
+                found |= {next(place for place in map(".".join, places) if place in known)}
+    return found
 
 
-def test_every_module_has_a_floor():
-    assert set(modules()) == set(FLOOR)
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    return {name: imports(name, path) for name, path in modules().items()}
 
 
-def test_imports_of_the_package_are_relative():
-    """Others are not seen below."""
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_every_module_has_a_room(graph):
+    assert {room(name) for name in graph} == set(ROOMS)
+
+
+def test_rooms_import_only_from_below(graph):
+    upward = [
+        f"{name} imports {other}"
+        for name, others in graph.items()
+        for other in others
+        if room(other) not in ROOMS[room(name)] | {room(name)}
+    ]
+    assert not upward
+
+
+def test_rooms_have_an_order(graph):
+    """The rules themselves have no circle, and neither have the modules of a room."""
+    list(graphlib.TopologicalSorter(ROOMS).static_order())
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_imports_of_the_package_are_relative(graph):
+    """Others are not seen by the rules."""
     absolute = re.compile(r"^\s*(from|import) speechjem\b", re.MULTILINE)
     assert not [name for name, path in modules().items() if absolute.search(path.read_text())]
 
 
-def test_imports_go_downwards():
-    upward = [
-        f"{name} imports {other}"
-        for name, path in modules().items()
-        for other in imports(name, path)
-        if FLOOR[other] >= FLOOR[name]
-    ]
-    assert not upward
+def test_every_room_says_what_it_is_for():
+    for path in ROOT.glob("*/__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_the_map_has_every_module():
+    """The picture in CONTRIBUTING.md names in the line of each room all of its modules, and no others."""
+    text = Path(__file__).parents[1].joinpath("CONTRIBUTING.md").read_text()
+    picture = text.split("## The map of the house")[1].split("\n## ")[0]
+    shown: dict[str, set[str]] = {}
+    for line in picture.splitlines():
+        if found := re.match(r"    (\w+)/ +(.*?)(  |$)", line):
+            shown[found[1]] = set(re.findall(r"\w+", found[2]))
+    actual: dict[str, set[str]] = {}
+    for name in modules():
+        if "." in name and not name.endswith("__init__"):
+            actual.setdefault(room(name), set()).add(name.split(".")[1])
+    assert shown == actual

@@ -277,8 +277,26 @@ def test_pairs_names_every_estimate_without_reference(tmp_path):
 
 def test_pairs_refuses_two_references_for_one(tmp_path):
     clean = touch(tmp_path / "clean", "a.flac", "a.wav")
+    enhanced = touch(tmp_path / "enhanced", "a.ogg")
     with pytest.raises(InputError, match="a.flac and .*a.wav differ only in suffix; keep one"):
-        metrics.pairs(clean, clean)
+        metrics.pairs(clean, enhanced)
+
+
+def test_pairs_that_differ_in_suffix_only_are_told_apart_by_it(tmp_path):
+    clean = touch(tmp_path / "clean", "a.flac", "a.wav")
+    assert metrics.pairs(clean, clean) == [(clean / name, clean / name) for name in ("a.flac", "a.wav")]
+
+
+def test_pairs_are_matched_beside_what_has_no_partner(tmp_path):
+    clean = touch(tmp_path / "clean", "a.wav", "b.flac", "b.wav", "unused.wav")
+    enhanced = touch(clean / "enhanced", "a.wav", "b.ogg", "c.wav", "d.m4a")
+    refused = {}
+    found = metrics.pairs(clean, enhanced, lambda path, error: refused.update({path.name: str(error)}))
+    assert found == [(clean / "a.wav", enhanced / "a.wav")]
+    assert "ffmpeg" in refused.pop("d.m4a")
+    assert "no reference" in refused.pop("c.wav")
+    assert "keep one" in refused.pop("b.ogg")
+    assert not refused
 
 
 def test_pairs_refuses_a_file_and_a_folder(tmp_path):

@@ -13,11 +13,12 @@ import pytest
 import soundfile
 import torch
 
-from speechjem import checkpoint, phones
+from speechjem import phones
 from speechjem.data import validation
 from speechjem.data.kaldi import read_ctm, read_directory
-from speechjem.model import ModelConfig, SpeechModel
-from speechjem.networks import NetworkConfig
+from speechjem.energy.tdnn import NetworkConfig
+from speechjem.models import checkpoint
+from speechjem.models.speech import ModelConfig, SpeechModel
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 # Commands of the environment that the tests run in.

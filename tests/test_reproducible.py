@@ -11,7 +11,8 @@ import jiwer
 import pytest
 import soundfile
 
-from speechjem import classify, metrics, text
+from speechjem import classify, metrics
+from speechjem.generation import text
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from speechjem import audio
-from speechjem.denoising import Denoiser
-from speechjem.networks import NetworkConfig
+from speechjem.denoising.denoiser import Denoiser
+from speechjem.energy.tdnn import NetworkConfig
 
 
 def main() -> None:
@@ -55,13 +55,13 @@ def main() -> None:
 
 def measure(denoiser: Denoiser, waveform: torch.Tensor, rate: int, repeat: int) -> dict[str, float]:
     """Median seconds of every stage."""
-    model, fbank, generator = denoiser.model, denoiser.model.fbank, torch.Generator()
+    model, fbank = denoiser.model, denoiser.model.fbank
     spectrum = fbank.stft(waveform)
     noisy = model.observe(spectrum)
 
     def steps() -> torch.Tensor:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=denoiser.bfloat16):
-            return denoiser.follow(noisy, generator).float()
+        with torch.no_grad():
+            return denoiser.path.follow(noisy)
 
     moved = steps()
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +95,7 @@ def operations(denoiser: Denoiser) -> int:
     forward = 3 * frame * c.channels + c.channels * c.classes
     forward += len(c.dilations) * 4 * c.channels * c.hidden  # 3 to widen, 1 to narrow
     observed = (3 * frame + c.phase) * c.channels if c.fine else 0
-    return 2 * (2 * denoiser.steps * forward + observed)
+    return 2 * (2 * denoiser.mode.steps * forward + observed)
 
 
 def matrix_limit(denoiser: Denoiser, repeat: int) -> float:

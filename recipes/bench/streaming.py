@@ -20,8 +20,8 @@ import torch
 
 from speechjem.data.dataset import Batches, load_corpus
 from speechjem.data.shards import Shards, Window
-from speechjem.settings import TrainConfig, read_config
-from speechjem.train import Trainer
+from speechjem.training.settings import TrainConfig, read_config
+from speechjem.training.speech import Trainer
 
 
 def main() -> None:

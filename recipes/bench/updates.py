@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from speechjem.data.dataset import load_corpus
-from speechjem.device import choose_device
-from speechjem.settings import read_config
-from speechjem.train import Trainer
+from speechjem.runtime.device import choose_device
+from speechjem.training.settings import read_config
+from speechjem.training.speech import Trainer
 
 FIRST = 10
 

@@ -3,9 +3,10 @@
 pip install '.[text]'
 python recipes/steps/align.py DATA [--nj 2]
 
-Writes DATA/ali.ctm. Words that the CMU dictionary lacks are spelt by the rules of `speechjem.text`. Inner
-boundaries are moved 20 ms later, for pocketsphinx's are that much early beside those of the Montreal Forced
-Aligner. An utterance that cannot be aligned is named on stderr and stays without an alignment.
+Writes DATA/ali.ctm. Words that the CMU dictionary lacks are spelt by the rules of
+`speechjem.generation.text`. Inner boundaries are moved 20 ms later, for pocketsphinx's are that much early
+beside those of the Montreal Forced Aligner.
+An utterance that cannot be aligned is named on stderr and stays without an alignment.
 """
 
 import argparse
@@ -18,9 +19,10 @@ import numpy as np
 from pocketsphinx import Decoder
 
 from speechjem import audio
-from speechjem.data.kaldi import Utterance, lines, read_directory
-from speechjem.files import replace_file
-from speechjem.text import spell
+from speechjem.data.kaldi import Utterance, read_directory
+from speechjem.data.tables import lines
+from speechjem.generation.text import spell
+from speechjem.runtime.atomic import replace_file
 
 RATE = 16000
 LATER = 2  # frames of 10 ms

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from speechjem import checkpoint
+from speechjem.models import checkpoint
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechjem import audio, checkpoint, metrics
-from speechjem.denoising import Denoiser
+from speechjem import audio, metrics
+from speechjem.denoising.denoiser import Denoiser
+from speechjem.models import checkpoint
 
 NAMES = ("pesq_wb", "stoi", "estoi", "si_sdr")
 

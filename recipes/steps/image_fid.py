@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from speechjem.data import images
-from speechjem.device import choose_device
+from speechjem.runtime.device import choose_device
 
 METRICS = {"frechet_inception_distance": "fid", "inception_score_mean": "inception_score"}
 

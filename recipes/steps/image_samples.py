@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from speechjem import checkpoint, files
 from speechjem.data import images
-from speechjem.device import choose_device, use_bfloat16
-from speechjem.image_model import ImageModel
-from speechjem.langevin import with_given
+from speechjem.energy.langevin import with_given
+from speechjem.models import checkpoint
+from speechjem.models.images import ImageModel
+from speechjem.runtime import atomic
+from speechjem.runtime.device import choose_device, use_bfloat16
 
 COLUMNS = 10
 SCALE = 2
@@ -44,12 +45,12 @@ def main() -> None:
 
     packed = io.BytesIO()
     np.savez_compressed(packed, pixels=pixels, labels=labels.numpy())
-    files.replace_file(arguments.out, lambda path: path.write_bytes(packed.getvalue()))
+    atomic.replace_file(arguments.out, lambda path: path.write_bytes(packed.getvalue()))
     if arguments.grid:
         rows = [pixels[labels.numpy() == label][:COLUMNS] for label in range(len(model.config.classes))]
         picture = Image.fromarray(grid(np.stack(rows)))
         picture = picture.resize((SCALE * picture.width, SCALE * picture.height), Image.Resampling.NEAREST)
-        files.replace_file(arguments.grid, lambda path: picture.save(path, "png", optimize=True))
+        atomic.replace_file(arguments.grid, lambda path: picture.save(path, "png", optimize=True))
     if arguments.folder:
         arguments.folder.mkdir(parents=True, exist_ok=True)
         for number, image in enumerate(pixels):

@@ -23,10 +23,11 @@ import torch.nn.functional as F
 from image_judge import diversity, frechet_distance, train
 from sklearn.metrics import roc_auc_score
 
-from speechjem import checkpoint, evaluate
 from speechjem.data import images
-from speechjem.device import choose_device
-from speechjem.image_model import ImageModel
+from speechjem.models import checkpoint
+from speechjem.models.images import ImageModel
+from speechjem.runtime.device import choose_device
+from speechjem.training import evaluate
 
 COMPARED = 10000  # real training images that samples are compared with
 NOISE = 1000

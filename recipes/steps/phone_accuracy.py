@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from speechjem import checkpoint, evaluate, phones, plot
+from speechjem import phones, plot
 from speechjem.data.dataset import in_memory
 from speechjem.data.kaldi import read_directory
+from speechjem.models import checkpoint
+from speechjem.training import evaluate
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import pyworld
 
 from speechjem import audio
 from speechjem.data.kaldi import PITCH_SECONDS, Utterance, read_directory
-from speechjem.files import replace_file
+from speechjem.runtime.atomic import replace_file
 
 RATE = 16000
 LOWEST, HIGHEST = 60.0, 420.0  # Hz

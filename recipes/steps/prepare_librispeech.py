@@ -10,7 +10,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from speechjem.data.kaldi import lines
+from speechjem.data.tables import lines
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def copy(directory: Path, out: Path) -> None:
     for name in ("utt2spk", "text", "ali.ctm", "segments"):
         if (directory / name).exists():
             shutil.copy(directory / name, out / name)
-    rows = (f"{fields[0]} {directory / ' '.join(fields[1:])}\n" for _, fields in lines(directory / "wav.scp"))
+    rows = (f"{key} {directory / path}\n" for _, (key, path) in lines(directory / "wav.scp", 1))
     (out / "wav.scp").write_text("".join(sorted(rows)))
 
 

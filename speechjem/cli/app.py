@@ -65,8 +65,9 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # takes none be
     """Writes to what stderr is at the time: a progress bar takes its place, to stay below."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.setStream(sys.stderr)
-        super().emit(record)
+        self.stream = sys.stderr  # setStream would flush the one before, which may be closed
+        if self.stream is not None:  # it was closed when the process began
+            super().emit(record)
 
 
 class _OneLine(logging.Formatter):

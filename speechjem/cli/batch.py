@@ -11,8 +11,8 @@ import typer
 from .app import complain, log
 
 if TYPE_CHECKING:
-    from ..cluster import Outcome
-    from ..progress import Bar
+    from ..runtime.jobs import Outcome
+    from .progress import Bar
 
 
 def threads() -> int:
@@ -24,7 +24,7 @@ def threads() -> int:
 
 def progress_bar(verb: str, total: int) -> Bar:
     """A progress bar, unless every file is told of, or nothing."""
-    from ..progress import Bar
+    from .progress import Bar
 
     return Bar(verb, total, shown=log.level == logging.WARNING)
 

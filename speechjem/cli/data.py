@@ -46,12 +46,16 @@ def validate_data(directory: Directory, allow_pipes: AllowPipes = False, as_json
 def fix_data(directory: Directory) -> None:
     """Sort the tables of a data directory, and leave out utterances that not all of them have.
 
+    They go from utt2*, feats.scp, ali.ctm too, as do lost speakers and recordings from spk2* and reco2*.
     The tables as they were stay in its folder .backup.
     """
     from ..data import validation
 
-    for name in validation.fix(directory):
+    mended = validation.fix(directory)
+    for name in mended.left_out:
         complain(f"{name} is left out: not all tables have it.")
+    for name in mended.unknown:
+        complain(f"{directory / name} stays as it is: it is no table that is known.")
     print(directory)
 
 

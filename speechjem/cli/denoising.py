@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,11 @@ import typer
 from ..errors import InputError, UsageError
 from .batch import each, progress_bar, threads
 from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, StepSize, Verbose
-from .outputs import planned, undone, writable
+from .outputs import listed, planned, undone, with_removed, without_outputs, writable
 
 if TYPE_CHECKING:
-    from ..cluster import Outcome
-    from ..denoising import Denoiser
+    from ..denoising.denoiser import Denoiser
+    from ..runtime.jobs import Job, Outcome
 
 
 def denoise(
@@ -60,8 +61,16 @@ def denoise(
     live: Annotated[
         bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C.")
     ] = False,
+    removed: Annotated[
+        Path | None,
+        typer.Option(help="File or folder for what is taken out: output + removed = input, to rounding."),
+    ] = None,
     skip_done: Annotated[
-        bool, typer.Option("--skip-done", help="Leave out inputs whose outputs exist: go on with a corpus.")
+        bool,
+        typer.Option(
+            "--skip-done",
+            help="Go on with a corpus: leave out inputs whose outputs are up to date, and of these settings.",
+        ),
     ] = False,
     force: Force = False,
     as_json: Json = False,
@@ -71,8 +80,10 @@ def denoise(
 
     Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
     """
-    from .. import audio, cluster, pipes
-    from ..denoising import Denoiser, FileDenoiser
+    from ..audio import pipes
+    from ..denoising.denoiser import Denoiser
+    from ..denoising.files import FileDenoiser
+    from ..runtime.jobs import LOCAL, run
 
     if bool(inputs) == live:
         raise UsageError("Give audio files or folders, or --live for the microphone.")
@@ -85,13 +96,19 @@ def denoise(
         raise UsageError(
             "--skip-done keeps outputs that exist and --force overwrites them; give one of them."
         )
-    is_local = scheduler == cluster.LOCAL
+    is_local = scheduler == LOCAL
+    if live and removed:
+        raise UsageError("--removed is for files: a stream keeps nothing.")
     if not is_local and (live or jobs is not None or pipes.PIPE in (*inputs, out)):
         raise UsageError(
             "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
         )
-    tasks = [] if live else planned(audio.find(inputs), inputs, out)
-    if as_json and (live or pipes.PIPE in (target for _, target in tasks)):
+    found, unusable = listed(inputs, [folder for folder in (out, removed) if folder])
+    sources = without_outputs(found)
+    tasks = [] if live else planned(sources, inputs, out)
+    if removed:
+        tasks = with_removed(tasks, sources, inputs, removed)
+    if as_json and (live or pipes.PIPE in (target for _, target, *_ in tasks)):
         raise UsageError("--json reports on stdout; name files to write.")
     settings: dict[str, Any] = {
         "model": str(Path(model).absolute()) if model and Path(model).exists() else model,
@@ -102,23 +119,27 @@ def denoise(
         _live(Denoiser(**settings))
         return
 
+    work = FileDenoiser(tuple(settings.items()), raw_rate=rate)
+    again: set[Job] = set()
     if skip_done:
-        tasks = undone(tasks)
-    ready, refused = writable(tasks, force)
-    bar = progress_bar("denoising", len(tasks))
-    work = FileDenoiser(
-        tuple(settings.items()),
-        force=force or not is_local,  # what a lost worker had is done again, over what it may have written
-        raw_rate=rate,
-        progress=bar.at if is_local else None,
-    )
-    outcomes = cluster.run(work, ready, jobs or threads(), scheduler)
-    each(itertools.chain(refused, outcomes), bar, _denoised if as_json else None)
+        tasks, again, changed = undone(tasks, work.label)
+        unusable += changed
+    ready, refused = writable(tasks, lambda job: force or job in again)
+    unusable += refused
+    bar = progress_bar("denoising", len(unusable) + len(ready))
+    # What a lost worker had is done again, over what it may have written.
+    work = replace(work, force=force or bool(again) or not is_local, progress=bar.at if is_local else None)
+    outcomes = run(work, ready, jobs or threads(), scheduler)
+    each(itertools.chain(unusable, outcomes), bar, _denoised if as_json else None)
 
 
 def _denoised(outcome: Outcome) -> None:
-    source, target = outcome.job
-    facts: dict[str, Any] = {"file": str(source), "output": str(target)}
+    source, target, *removed = outcome.job
+    facts: dict[str, Any] = {"file": str(source)}
+    if target != source:
+        facts["output"] = str(target)
+    if removed:
+        facts["removed"] = str(removed[0])
     if outcome.worker:  # also of a failure: it may be that only this one does not see the file
         facts["worker"] = outcome.worker
     if outcome.error:
@@ -129,8 +150,8 @@ def _denoised(outcome: Outcome) -> None:
 
 
 def _live(denoiser: Denoiser) -> None:
-    from .. import live
-    from ..streaming import StreamDenoiser
+    from ..denoising import live
+    from ..denoising.streaming import StreamDenoiser
 
     enhancer = StreamDenoiser(live.RATE, 1, denoiser)
     device = live.open_device()
@@ -150,7 +171,7 @@ def export(
 
     Its input and output are float32 waveforms at 16 kHz, shape (channels, samples).
     """
-    from ..export import to_onnx
+    from ..denoising.graph import to_onnx
 
     if out.exists() and not force:
         raise InputError(f"{out} exists; pass --force to overwrite it.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Force, Model, Seed, Steps
+from .options import Device, Force, Model, Seed, Steps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,12 +27,13 @@ def inpaint(
     steps: Steps = None,
     seed: Seed = 0,
     model: Model = None,
+    device: Device = "auto",
     force: Force = False,
 ) -> None:
     """Fill a gap in a recording, such as a lost packet, from what is around it."""
-    from ..editing import Editor
+    from ..generation.editing import Editor
 
-    editor = Editor(model, steps=steps, seed=seed)
+    editor = Editor(model, steps=steps, seed=seed, device=device)
     _edit(source, out, "inpainted", lambda x, rate: editor.inpaint(x, rate, start, end), force)
 
 
@@ -44,12 +45,13 @@ def convert(
     steps: Steps = None,
     seed: Seed = 0,
     model: Model = None,
+    device: Device = "auto",
     force: Force = False,
 ) -> None:
     """Turn one phone of a recording, wherever it is heard, into another."""
-    from ..editing import Editor
+    from ..generation.editing import Editor
 
-    editor = Editor(model, steps=steps, seed=seed)
+    editor = Editor(model, steps=steps, seed=seed, device=device)
     _edit(source, out, "converted", lambda x, rate: editor.convert(x, rate, old, new), force)
 
 
@@ -68,6 +70,6 @@ def _edit(
     recording = audio.read(source)
     audio.write(
         target, change(recording.samples, recording.sample_rate), recording.sample_rate,
-        subtype=recording.subtype, force=force,
+        subtype=recording.subtype, bit_rate=recording.bit_rate, force=force,
     )  # fmt: skip
     print(target)

@@ -59,7 +59,7 @@ def generate(
 ) -> None:
     """Make speech: SGLD from noise on the energy of the phones or words asked for."""
     from .. import audio, plot
-    from ..generation import Generator
+    from ..generation.generator import Generator
 
     given = [value for value in (phoneme, phonemes, text) if value is not None]
     if len(given) > 1 or (not given and seconds is None):

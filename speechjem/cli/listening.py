@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,13 @@ import typer
 from ..errors import UsageError
 from .batch import each, progress_bar
 from .options import Device, Force, Json, Model, Scheduler, Verbose
-from .outputs import check_picture
+from .outputs import check_picture, collect, listed
 from .tables import print_scores, print_table
 
 if TYPE_CHECKING:
     from ..classification import Segment
-    from ..cluster import Job, Outcome
     from ..metrics import Score
+    from ..runtime.jobs import Job, Outcome
 
 
 def classify(
@@ -32,8 +33,9 @@ def classify(
     verbose: Verbose = None,
 ) -> None:
     """Say which phones a recording has, and when."""
-    from .. import audio, cluster
+    from .. import audio
     from ..classification import Classifier
+    from ..runtime import jobs
 
     if ctm and as_json:
         raise UsageError("Give either --ctm or --json.")
@@ -56,8 +58,10 @@ def classify(
                 (f"{s.start:.2f}", f"{s.duration:.2f}", s.phone, f"{s.probability:.2f}") for s in segments
             ))  # fmt: skip
 
-    sources = [(source.path, source.relative) for source in audio.find(inputs)]
-    each(cluster.run(work, sources), progress_bar("classifying", len(sources)), report)
+    sources, unusable = listed(inputs)
+    tasks = [(source.path, source.relative) for source in sources]
+    bar = progress_bar("classifying", len(unusable) + len(tasks))
+    each(itertools.chain(unusable, jobs.run(work, tasks)), bar, report)
 
 
 def phones(as_json: Json = False) -> None:
@@ -81,7 +85,8 @@ def score(
     verbose: Verbose = None,
 ) -> None:
     """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB)."""
-    from .. import cluster, metrics
+    from .. import metrics
+    from ..runtime import jobs
 
     rows: dict[Job, dict[str, Score]] = {}
 
@@ -94,10 +99,12 @@ def score(
             reasons = {name: s.reason for name, s in scores.items() if s.reason}
             print(json.dumps({"file": str(outcome.job[1]), **values, "reasons": reasons}), flush=True)
 
-    pairs = metrics.pairs(reference, degraded)
+    unusable: list[Outcome] = []
+    pairs = metrics.pairs(reference, degraded, collect(unusable))
     try:
-        outcomes = cluster.run(metrics.score_files, pairs, scheduler=scheduler)
-        each(outcomes, progress_bar("scoring", len(pairs)), report)
+        outcomes = jobs.run(metrics.score_files, pairs, scheduler=scheduler)
+        bar = progress_bar("scoring", len(unusable) + len(pairs))
+        each(itertools.chain(unusable, outcomes), bar, report)
     finally:
         if rows and not as_json:
             print_scores({str(pair[1]): rows[pair] for pair in pairs if pair in rows})
@@ -118,7 +125,7 @@ def plot_recording(
     """Draw a recording before and after denoising: waveform, log-mel, gain, phones, energy."""
     from .. import audio, plot
     from ..classification import Classifier
-    from ..denoising import Denoiser
+    from ..denoising.denoiser import Denoiser
 
     target = out or source.with_name(f"{source.stem}-plot.png")
     check_picture(target, force)

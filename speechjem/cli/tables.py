@@ -46,6 +46,9 @@ def _cell(score: Score | None) -> str:
 
 
 def _means(rows: dict[str, dict[str, Score]], names: list[str]) -> Iterator[str]:
+    """The mean of each measure, and of how many files it is where some have no value."""
     for name in names:
-        values = [s[name].value for s in rows.values() if name in s and s[name].value is not None]
-        yield f"{sum(v for v in values if v is not None) / len(values):.3f}" if values else "none"
+        values = [s[name].value for s in rows.values() if name in s]
+        found = [value for value in values if value is not None]
+        of = "" if len(found) == len(rows) else f" of {len(found)}"
+        yield f"{sum(found) / len(found):.3f}{of}" if found else "none"

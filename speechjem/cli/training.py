@@ -32,9 +32,9 @@ def train_model(
     verbose: Verbose = None,
 ) -> None:
     """Train a model, or go on with a training that was interrupted (same command)."""
-    from .. import distributed
-    from ..settings import read_config, with_data
-    from ..train import train
+    from ..runtime import distributed
+    from ..training.settings import read_config, with_data
+    from ..training.speech import train
 
     folder = out or Path("exp") / config.stem
     settings = with_data(
@@ -64,9 +64,9 @@ def train_image_model(
     workers: Workers = 0,
 ) -> None:
     """Train a model of images by the same objective, or go on with a training that was interrupted."""
-    from .. import distributed
-    from ..settings import read_image_config, with_data
-    from ..train_images import train
+    from ..runtime import distributed
+    from ..training.images import train
+    from ..training.settings import read_image_config, with_data
 
     target = out or Path("exp") / config.stem
     train(with_data(read_image_config(config), folder=folder), target, device=device, workers=workers)

@@ -15,7 +15,8 @@ from pathlib import Path
 from .. import phones
 from ..audio import open_file
 from ..errors import InputError, UsageError
-from .kaldi import Source, lines, read_directory, write_table
+from .kaldi import Source, ctm_lines, read_directory
+from .tables import lines, write_table
 from .validation import ROUNDING, SLACK
 
 
@@ -145,9 +146,7 @@ def _read(
     """The phones of every name."""
     marks: dict[str, list[Mark]] = {}
     channels: dict[str, str] = {}
-    for number, fields in lines(ctm):
-        if fields[0].startswith(";;"):
-            continue
+    for number, fields in ctm_lines(ctm):
         place = f"{ctm}:{number}"
         try:
             name, channel, start, duration, label = fields[:5]
@@ -197,4 +196,4 @@ def _seconds(source: Source, start: float, end: float | None) -> float:
     if isinstance(source, str):
         return math.inf
     file = open_file(source)
-    return file.frames / file.sample_rate
+    return file.frames / file.sample_rate - start

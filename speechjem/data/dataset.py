@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import audio, level, rumble
+from .. import audio
+from ..audio import level, rumble
 from ..errors import InputError
 from . import degrade, mixing
 from .kaldi import Utterance, read_directory
@@ -115,8 +116,8 @@ def load_corpus(
         sample_rate: in Hz.
         allow_pipes: as in `kaldi.read_directory`.
         held_out: Kaldi data directory of more speech to keep for measuring.
-        held_out_files: patterns, such as so762-01*, of the names of files in the two folders that are held out
-            as well: whole speakers and whole sources.
+        held_out_files: patterns, such as so762-01*, of the names of files in the two folders that are held
+            out as well: whole speakers and whole sources.
         window: of shards, what is in memory.
         seed: of the order of shards.
 

@@ -76,7 +76,7 @@ def mu_law(x: np.ndarray) -> np.ndarray:
 
 
 def whisper(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-    """x whispered: noise in the place of the pitch, with the spectral envelope of x (30 cepstra), and its level."""
+    """x whispered: noise with the spectral envelope of x (30 cepstra), and its level."""
     size, kept = 512, 30
     _, _, spectrum = stft(x, nperseg=size, noverlap=3 * size // 4)
     cepstrum = np.fft.irfft(np.log(np.abs(spectrum) + 1e-5), axis=0)
@@ -90,7 +90,7 @@ def whisper(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 
 def step(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both signals with a part from a random time on that is up to 40 dB softer, as when another talker goes on."""
+    """Both signals, 5 to 40 dB softer before or after a random time, as when another talker goes on."""
     place, softer = int(rng.uniform(0.1, 0.9) * len(x)), 10 ** (-rng.uniform(5, 40) / 20)
     gain = np.ones(len(x), np.float32)
     gain[place:] = softer

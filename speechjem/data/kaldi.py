@@ -11,16 +11,17 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from .. import files, phones
+from .. import phones
 from ..audio import Audio
 from ..audio import read as read_audio
 from ..errors import InputError, UsageError
+from .tables import Rows, fields, lines, pairs, write_table
 
 PITCH = "pitch.npz"
 PITCH_SECONDS = 0.01  # distance of two values of it
@@ -57,6 +58,7 @@ class Utterance:
         audio: that recording's file; a command that writes it, if it ends in "|".
         alignment: its phones, or None where the CTM does not have it.
         start, end: of the segment in the recording, in seconds; None is the recording's end.
+        channel: of the recording, from 0 on; None is all of them.
         pitch: as in `read_pitch`, or None where it is not known.
     """
 
@@ -67,13 +69,14 @@ class Utterance:
     alignment: Alignment | None
     start: float = 0.0
     end: float | None = None
+    channel: int | None = None
     pitch: np.ndarray | None = None
 
     def read(self) -> Audio:
         """Its samples.
 
         Raises:
-            InputError: if the recording cannot be read, or ends before the segment starts.
+            InputError: if the recording cannot be read, ends before the segment starts, or lacks the channel.
         """
         recording = _piped(self.audio) if isinstance(self.audio, str) else read_audio(self.audio)
         rate = recording.sample_rate
@@ -82,7 +85,11 @@ class Utterance:
         samples = recording.samples[:, round(min(self.start * rate, length)) : end]
         if samples.shape[1] == 0:
             raise InputError(f"{self.audio} has no samples for {self.name}, from {self.start:g} s on.")
-        return replace(recording, samples=samples)
+        if self.channel is None:
+            return replace(recording, samples=samples)
+        if self.channel >= len(samples):
+            raise InputError(f"{self.audio} has no channel {self.channel} for {self.name}; the first is 0.")
+        return replace(recording, samples=samples[self.channel : self.channel + 1])
 
 
 def read_directory(
@@ -106,17 +113,32 @@ def read_directory(
     pitch = read_pitch(directory / PITCH) if with_alignments and (directory / PITCH).exists() else {}
     utterances = []
     source, pieces = _pieces(directory, allow_pipes)
-    for number, name, recording, file, start, end in pieces:
+    for number, name, file, piece in pieces:
         if name not in speakers:
             raise InputError(f"{source}:{number}: {name} has no speaker; add it to utt2spk.")
-        measured = alignments.get(name), start, end, pitch.get(name)
-        utterances.append(Utterance(name, recording, file, speakers[name], *measured))
+        utterances.append(
+            Utterance(
+                name, piece.recording, file, speakers[name], alignments.get(name),
+                piece.start, piece.end, piece.channel, pitch.get(name),
+            )
+        )  # fmt: skip
     return utterances
 
 
 Source = Path | str
-# Line, name, recording and its source, start and end in seconds.
-Piece = tuple[int, str, str, Source, float, float | None]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Where in which recording an utterance is; the attributes are those of `Utterance`."""
+
+    recording: str
+    start: float = 0.0
+    end: float | None = None
+    channel: int | None = None
+
+
+Piece = tuple[int, str, Source, Segment]  # line, name, the recording's source
 
 
 def _pieces(directory: Path, allow_pipes: bool) -> tuple[Path, Iterable[Piece]]:
@@ -125,7 +147,7 @@ def _pieces(directory: Path, allow_pipes: bool) -> tuple[Path, Iterable[Piece]]:
     segments = directory / "segments"
     if segments.exists():
         return segments, _segments(segments, recordings)
-    whole = [(n, name, name, file, 0.0, None) for name, (n, file) in recordings.items()]
+    whole = [(n, name, file, Segment(name)) for name, (n, file) in recordings.items()]
     return directory / "wav.scp", whole
 
 
@@ -160,28 +182,35 @@ def relocated(location: str, old: Path, new: Path) -> str:
 def _segments(path: Path, recordings: dict[str, tuple[int, Source]]) -> Iterator[Piece]:
     for number, name, rest in pairs(path):
         try:
-            recording, start, end = segment(rest.split())
+            piece = segment(rest)
         except InputError as error:
             raise InputError(f"{path}:{number}: {error}") from error
-        if recording not in recordings:
-            raise InputError(f"{path}:{number}: recording {recording} is not in wav.scp.")
-        yield number, name, recording, recordings[recording][1], start, end
+        if piece.recording not in recordings:
+            raise InputError(f"{path}:{number}: recording {piece.recording} is not in wav.scp.")
+        yield number, name, recordings[piece.recording][1], piece
 
 
-def segment(fields: Sequence[str]) -> tuple[str, float, float]:
-    """Recording, start and end in seconds, as a line of segments has them after the utterance's name.
+def segment(value: str) -> Segment:
+    """What a line of segments says after the utterance's name: ``recording start end``, in seconds.
+
+    As in Kaldi's `extract-segments`, an end of -1 is the recording's end, and a channel may come last.
 
     Raises:
-        InputError: if they are something else.
+        InputError: if it is something else.
     """
     try:
-        recording, start, end = fields
-        edges = float(start), float(end)
-    except ValueError as error:
-        raise InputError("expected 'utterance recording start end'.") from error
-    if not 0 <= edges[0] < edges[1] < math.inf:
-        raise InputError(f"a segment from {start} to {end} s is reversed or empty.")
-    return recording, *edges
+        recording, first, last, *rest = fields(value)
+        start, end = float(first), float(last)
+        channel = int(*rest) if rest else None
+    except (ValueError, TypeError) as error:
+        raise InputError("expected 'utterance recording start end', perhaps with a channel.") from error
+    if channel is not None and channel < 0:
+        raise InputError(f"there is no channel {channel}; the first is 0.")
+    if end == -1 and 0 <= start < math.inf:
+        return Segment(recording, start, None, channel)
+    if not 0 <= start < end < math.inf:
+        raise InputError(f"a segment from {first} to {last} s is reversed or empty.")
+    return Segment(recording, start, end, channel)
 
 
 def _piped(command: str) -> Audio:
@@ -199,9 +228,9 @@ def _piped(command: str) -> Audio:
 def read_ctm(path: Path) -> dict[str, Alignment]:
     """Phone alignments by utterance from a CTM: ``utterance channel start duration phone``."""
     rows: dict[str, list[tuple[float, float, int]]] = {}
-    for number, fields in lines(path):
+    for number, found in ctm_lines(path):
         try:
-            name, _, start, duration, phone = fields[:5]
+            name, _, start, duration, phone = found[:5]
             begin, length = float(start), float(duration)
             label = phones.index(phone)
         except (ValueError, UsageError) as error:
@@ -235,59 +264,9 @@ def read_pitch(path: Path) -> dict[str, np.ndarray]:
     return tracks
 
 
-def pairs(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Number, key and rest of every line of a table whose keys may come once only.
-
-    Raises:
-        InputError: naming file and line, for a key without value or one that is there twice.
-    """
-    seen = set()
-    for number, fields in lines(path):
-        if len(fields) < 2:
-            raise InputError(f"{path}:{number}: expected a name and a value.")
-        if fields[0] in seen:
-            raise InputError(f"{path}:{number}: {fields[0]} is there twice; remove one of the lines.")
-        seen.add(fields[0])
-        yield number, fields[0], " ".join(fields[1:])
-
-
-def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of every line of a table that is not empty.
-
-    Raises:
-        InputError: if there is no such file, or it is not text.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():  # reading it might never end
-        raise InputError(f"{path} is a pipe or a device; write it to a file.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"No such file: {path}; a data directory needs it.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text: {error}.") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield number, line.split()
-
-
-Rows = Iterable[Sequence[str]]  # key and other fields of every line
-
-
-def write_table(path: Path, rows: Rows) -> None:
-    """Write a table, sorted by key as Kaldi wants it (that of bytes, as LC_ALL=C sort).
-
-    Lines of one key keep their order.
-    """
-    text = "".join(" ".join(row) + "\n" for row in sorted(rows, key=lambda row: row[0].encode()))
-    files.replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
-
-
-def spk2utt_rows(utt2spk: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """Lines of spk2utt: speakers and the names of their utterances, sorted."""
-    utterances: dict[str, list[str]] = {}
-    for name, speaker in sorted(utt2spk):
-        utterances.setdefault(speaker, []).append(name)
-    return [[speaker, *names] for speaker, names in utterances.items()]
+def ctm_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of every line of a CTM but the comments, which begin with ``;;``."""
+    return ((number, found) for number, found in lines(path) if not found[0].startswith(";;"))
 
 
 def write_directories(folder: Path, directories: Mapping[str, Mapping[str, Rows]]) -> None:

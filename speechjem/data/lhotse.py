@@ -21,7 +21,8 @@ from .. import phones
 from ..audio import open_file
 from ..errors import InputError, SpeechjemError
 from . import ctm
-from .kaldi import Rows, Utterance, lines, read_directory, relocated, spk2utt_rows, write_directories
+from .kaldi import Utterance, read_directory, relocated, write_directories
+from .tables import Rows, fields, lines, spk2utt_rows
 
 if TYPE_CHECKING:
     from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
@@ -50,7 +51,7 @@ def import_manifests(
 
     Raises:
         InputError: naming the supervision or recording, for what a data directory cannot say: audio that is
-            neither a file nor a command, transforms, one of several channels, names with spaces; and for
+            neither a file nor a command, transforms, some of several channels, names with spaces; and for
             phones that are unknown or cannot be where they are. Nothing is written then.
     """
     of_recording = _by_id(recordings)
@@ -71,11 +72,11 @@ def import_manifests(
         for supervision in of_supervision.values()
     ):
         tables["segments"] = [
-            [name, supervision.recording_id, f"{max(supervision.start, 0.0):.6f}", f"{supervision.end:.6f}"]
-            for name, supervision in of_supervision.items()
+            _segment(supervision, of_recording[supervision.recording_id])
+            for supervision in of_supervision.values()
         ]
     details = {
-        "text": [[name, *s.text.split()] for name, s in of_supervision.items() if s.text],
+        "text": [[name, *fields(s.text)] for name, s in of_supervision.items() if s.text],
         "utt2lang": [[name, s.language] for name, s in of_supervision.items() if s.language],
         "spk2gender": _genders(of_supervision.values(), speakers),
         "ali.ctm": [
@@ -121,7 +122,7 @@ def export_manifests(directory: Path, allow_pipes: bool = False) -> tuple[Record
                 recording.id,
                 utterance.start,
                 round(end - utterance.start, 8),
-                channel=recording.channel_ids if recording.num_channels > 1 else 0,
+                channel=_channels(utterance, recording),
                 text=texts.get(utterance.name),
                 language=languages.get(utterance.name),
                 speaker=utterance.speaker,
@@ -200,7 +201,7 @@ def _check(supervision: SupervisionSegment, recording: Recording | None) -> None
     """Refuse what a data directory cannot say."""
     name = f"Supervision {supervision.id}"
     for word in filter(None, (supervision.id, supervision.recording_id, supervision.speaker)):
-        if len(word.split()) != 1:
+        if fields(word) != [word]:
             raise InputError(f"{name}: {word!r} has spaces; names in a data directory have none.")
     if recording is None:
         raise InputError(f"{name}: there is no recording {supervision.recording_id}.")
@@ -209,12 +210,27 @@ def _check(supervision: SupervisionSegment, recording: Recording | None) -> None
             f"{name}: {supervision.start:g} to {supervision.end:g} s is not within its recording, "
             f"which lasts {recording.duration:.2f} s."
         )
-    channels = supervision.channel if isinstance(supervision.channel, list) else [supervision.channel]
-    if set(channels) != set(recording.channel_ids):
+    channels = sorted(_of(supervision))
+    if channels != sorted(recording.channel_ids) and (
+        len(channels) > 1 or channels[0] not in recording.channel_ids
+    ):
         raise InputError(
-            f"{name} is of channel {channels} of {recording.channel_ids}, but a data directory has whole "
-            f"recordings; {REMEDY}"
+            f"{name} is of channel {channels} of {recording.channel_ids}, but a data directory has "
+            f"one channel or all; {REMEDY}"
         )
+
+
+def _of(supervision: SupervisionSegment) -> set[int]:
+    """The channels that a supervision is of."""
+    return set(supervision.channel if isinstance(supervision.channel, list) else [supervision.channel])
+
+
+def _segment(supervision: SupervisionSegment, recording: Recording) -> list[str]:
+    """A line of segments; the channel is its place among those of the recording."""
+    times = f"{max(supervision.start, 0.0):.6f}", f"{supervision.end:.6f}"
+    channels = recording.channel_ids
+    one = [] if _of(supervision) == set(channels) else [str(channels.index(*_of(supervision)))]
+    return [supervision.id, supervision.recording_id, *times, *one]
 
 
 REMEDY = "save such audio by itself first (CutSet.save_audios)."
@@ -231,7 +247,9 @@ def _location(recording: Recording, directory: Path) -> str:
 
 def _is_whole(supervision: SupervisionSegment, recording: Recording) -> bool:
     edges = max(abs(supervision.start), abs(supervision.end - recording.duration))
-    return bool(supervision.id == recording.id and edges <= SAME)
+    return bool(
+        supervision.id == recording.id and edges <= SAME and _of(supervision) == set(recording.channel_ids)
+    )
 
 
 def _genders(supervisions: Iterable[SupervisionSegment], speakers: dict[str, str]) -> list[list[str]]:
@@ -256,7 +274,7 @@ def _recording(utterance: Utterance) -> Recording:
     from lhotse import AudioSource, Recording
 
     if isinstance(utterance.audio, str):
-        audio = replace(utterance, start=0.0, end=None).read()
+        audio = replace(utterance, start=0.0, end=None, channel=None).read()
         kind, source = "command", utterance.audio.rstrip("| ")
         rate, (channels, frames) = audio.sample_rate, audio.samples.shape
     else:
@@ -265,6 +283,14 @@ def _recording(utterance: Utterance) -> Recording:
         rate, channels, frames = file.sample_rate, file.channels, file.frames
     sources = [AudioSource(kind, list(range(channels)), source)]
     return Recording(utterance.recording, sources, rate, frames, frames / rate)
+
+
+def _channels(utterance: Utterance, recording: Recording) -> int | list[int]:
+    if utterance.channel is None:
+        return list(recording.channel_ids) if recording.num_channels > 1 else 0
+    if utterance.channel >= recording.num_channels:
+        raise InputError(f"{recording.id} has no channel {utterance.channel} for {utterance.name}.")
+    return utterance.channel
 
 
 def _items(utterance: Utterance) -> dict[str, list[Any]] | None:
@@ -286,4 +312,4 @@ def _items(utterance: Utterance) -> dict[str, list[Any]] | None:
 
 def _column(path: Path) -> dict[str, str]:
     """A table that may be missing, or have keys without a value."""
-    return {fields[0]: " ".join(fields[1:]) for _, fields in lines(path)} if path.exists() else {}
+    return {key: " ".join(value) for _, (key, *value) in lines(path, 1)} if path.exists() else {}

@@ -12,6 +12,8 @@ from .kaldi import PITCH_SECONDS, Alignment
 
 UNKNOWN = -1.0  # pitch in Hz of what was not measured
 
+FULL_SCALE = 32767  # of 16-bit samples; unlike 32768, it makes both 1 and -1 possible
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -34,6 +36,17 @@ class Recording:
         inside = place < len(self.pitch)
         return np.where(inside, self.pitch[place.clip(max=len(self.pitch) - 1)], 0).astype(np.float32)
 
+    @property
+    def waveform(self) -> np.ndarray:
+        """The samples as float32, full scale 1."""
+        return as_waveform(self.samples)
+
+
+def as_waveform(samples: np.ndarray) -> np.ndarray:
+    """16-bit samples of a `Recording`, or a part of them, as float32, full scale 1."""
+    waveform: np.ndarray = samples.astype(np.float32) / FULL_SCALE
+    return waveform
+
 
 def in_memory(
     name: str,
@@ -44,5 +57,5 @@ def in_memory(
 ) -> Recording:
     """A recording mixed down to one channel and resampled to `sample_rate` in Hz."""
     samples = audio.resample(audio.mono(loaded.samples), loaded.sample_rate, sample_rate)
-    rounded = np.round(samples.clip(-1, 1) * 32767).astype(np.int16)
+    rounded = np.round(samples.clip(-1, 1) * FULL_SCALE).astype(np.int16)
     return Recording(name, rounded, mixing.rms(samples), alignment, pitch)

@@ -28,8 +28,9 @@ import fsspec
 import numpy as np
 import soundfile
 
-from .. import audio, distributed, phones
+from .. import audio, phones
 from ..errors import InputError, SpeechjemError
+from ..runtime import distributed
 from .kaldi import Alignment, Utterance, read_directory
 from .recording import Recording, in_memory
 

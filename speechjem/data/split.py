@@ -8,20 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 
-from ..audio import SUFFIXES
 from ..errors import InputError, UsageError
-from .kaldi import Rows, Utterance, lines, pairs, read_directory, relocated, spk2utt_rows, write_directories
-
-# The tables, as patterns, whose lines begin with the name of an utterance, of a speaker, of a recording.
-KEYS = {
-    "name": ("utt2*", "text", "segments", "feats.scp", "vad.scp", "ali.ctm"),
-    "speaker": ("spk2*", "cmvn.scp"),
-    "recording": ("wav.scp", "reco2*"),
-}
+from .kaldi import Utterance, read_directory, relocated, write_directories
+from .tables import KEYS, Rows, files, kind, lines, pairs, spk2utt_rows
 
 
 @dataclass(frozen=True)
@@ -146,22 +138,12 @@ def _tables(directory: Path) -> tuple[Tables, list[str]]:
     """The tables that can be split, and the names of the files that are none; audio is not looked at."""
     tables: Tables = {}
     unknown = []
-    for path in sorted(directory.iterdir()):
-        if not path.is_file() or path.name.startswith(".") or path.suffix.lower() in SUFFIXES:
-            continue
-        if key := _key(path.name):
-            tables[path.name] = key, [fields for _, fields in lines(path)]
+    for path in files(directory):
+        if key := kind(path.name):
+            tables[path.name] = key, [row for _, row in lines(path, 1)]
         else:
             unknown.append(path.name)
     return tables, unknown
-
-
-def _key(table: str) -> str | None:
-    """What the lines of a table begin with, as an attribute of an utterance; None if it is not known."""
-    for key, names in KEYS.items():
-        if any(fnmatchcase(table, pattern) for pattern in names):
-            return key
-    return None
 
 
 def _restricted(tables: Tables, utterances: list[Utterance], old: Path, new: Path) -> dict[str, Rows]:

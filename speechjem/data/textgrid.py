@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .. import phones
 from ..errors import InputError, SpeechjemError, UsageError
-from .kaldi import read_directory, write_table
+from .kaldi import read_directory
+from .tables import write_table
 
 TIER = "phones"  # as the Montreal Forced Aligner calls it
 

@@ -6,35 +6,40 @@ Kaldi's own tools (`utils/validate_data_dir.sh`, `utils/fix_data_dir.sh`) are th
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from .. import phones
+from .. import audio, phones
 from ..errors import InputError, UsageError
-from .kaldi import lines, segment, spk2utt_rows, write_table
+from .kaldi import ctm_lines, segment
+from .tables import fields, files, kind, lines, spk2utt_rows, write_table
 
 NEEDED = ("wav.scp", "utt2spk")
 TABLES = (*NEEDED, "text", "spk2utt", "segments", "ali.ctm")
+NAMES = {"name": "utterance", "speaker": "speaker", "recording": "recording"}  # of the kinds of `KEYS`
 SLACK = 0.05  # seconds that a time may lie beyond the end of its recording
 ROUNDING = 0.015  # seconds that phones may overlap, for start and duration may be rounded to 0.01 s each
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: where it is, its key and the other fields."""
+    """One line of a table: where it is, its key and its value as it stands."""
 
     path: Path
     number: int
     key: str
-    rest: list[str]
+    value: str
+
+    @property
+    def fields(self) -> list[str]:
+        return fields(self.value)
 
     @property
     def is_pipe(self) -> bool:
-        return bool(self.rest) and self.rest[-1].endswith("|")
+        return self.value.endswith("|")
 
     def says(self, problem: str) -> str:
         return f"{self.path}:{self.number}: {problem}"
@@ -70,11 +75,11 @@ def inspect(directory: Path, allow_pipes: bool = False) -> Report:
     tables = _read(directory)
     lengths: dict[str, float] = {}
     unopened = [_open(line, lengths) for line in tables["wav.scp"] if not (allow_pipes and line.is_pipe)]
-    seconds = _durations(tables["segments"]) if "segments" in tables else lengths
+    seconds = _durations(tables["segments"], lengths) if "segments" in tables else lengths
     utterances = {line.key for line in tables.get("segments", tables["wav.scp"])}
     found = [problem for problem in unopened if problem]
     found += _problems(tables, lengths, seconds, utterances)
-    speakers = {" ".join(line.rest) for line in tables["utt2spk"]}
+    speakers = {line.value for line in tables["utt2spk"]}
     return Report(found, len(utterances), len(speakers), sum(seconds.values()) / 3600)
 
 
@@ -88,22 +93,34 @@ def _problems(
     if "segments" in tables:
         yield from _segments(tables["segments"], {line.key for line in tables["wav.scp"]}, lengths)
     yield from _same_keys(tables, utterances)
+    yield from _strays(tables, utterances)
     if "spk2utt" in tables:
         yield from _speakers(tables["spk2utt"], tables["utt2spk"])
     if "ali.ctm" in tables:
         yield from _alignment(tables["ali.ctm"], utterances, seconds)
 
 
-def fix(directory: Path) -> list[str]:
+@dataclass(frozen=True)
+class Mended:
+    """What mending did not keep, or did not look at.
+
+    Attributes:
+        left_out: names of utterances, sorted.
+        unknown: files that are none of the tables that are known.
+    """
+
+    left_out: list[str]
+    unknown: list[str]
+
+
+def fix(directory: Path) -> Mended:
     """Sort the tables, and leave out utterances that wav.scp (or segments), utt2spk or text lacks.
 
+    They go from every table of `tables.KEYS`, as do speakers and recordings that no utterance is left of.
     spk2utt is written anew. Of a key that is there twice the first line stays. Recordings are not looked at.
 
     Args:
         directory: as in `inspect`. Its tables are written over; as they were, they stay in `.backup`.
-
-    Returns:
-        Names of the utterances left out, sorted.
 
     Raises:
         InputError: if a file cannot be read as text, or one that is needed is missing.
@@ -113,34 +130,45 @@ def fix(directory: Path) -> list[str]:
     backup.mkdir(exist_ok=True)
     for name in tables:
         shutil.copy(directory / name, backup / name)
-    first = {name: _first_of_each(table) for name, table in tables.items() if name != "ali.ctm"}
-    sources = [first[name] for name in ("segments", "utt2spk", "text") if name in first]
-    if "segments" not in first:
-        sources.append(first["wav.scp"])
-    everything = set().union(*sources)
-    kept = everything.intersection(*sources)
-    for name, table in first.items():
-        if name == "spk2utt":
-            continue
-        keys = set(table) if name == "wav.scp" and "segments" in first else kept
-        write_table(directory / name, [[key, *table[key].rest] for key in keys & set(table)])
-    write_table(
-        directory / "spk2utt", spk2utt_rows((key, " ".join(first["utt2spk"][key].rest)) for key in kept)
-    )
-    if "ali.ctm" in tables:
-        aligned = [line for line in tables["ali.ctm"] if line.key in kept]
-        aligned.sort(key=lambda line: _number(line.rest[1:2]))
-        write_table(directory / "ali.ctm", [[line.key, *line.rest] for line in aligned])
-    return sorted(everything - kept)
+    first = {name: _first_of_each(table) for name, table in tables.items()}
+    everything, kept = _complete(first)
+    known = _names(tables, kept)
+    for name, table in tables.items():
+        names = known[kind(name) or ""]
+        found = [line for line in table if line.key in names]
+        if name == "ali.ctm":
+            found.sort(key=lambda line: _number(line.fields[1:2]))
+        else:
+            found = list(_first_of_each(found).values())
+        write_table(directory / name, [[line.key, *filter(None, [line.value])] for line in found])
+    speakers = ((key, first["utt2spk"][key].value) for key in kept)
+    write_table(directory / "spk2utt", spk2utt_rows(speakers))
+    return Mended(sorted(everything - kept), [path.name for path in files(directory) if not kind(path.name)])
+
+
+def _complete(first: dict[str, dict[str, Line]]) -> tuple[set[str], set[str]]:
+    """All utterances, and those that all tables have."""
+    sources = [set(first[name]) for name in ("utt2spk", "text") if name in first]
+    segments = first.get("segments")
+    everything = set().union(*sources, first["wav.scp"] if segments is None else segments)
+    if segments is None:
+        return everything, everything.intersection(*sources, first["wav.scp"])
+    found = {key for key, line in segments.items() if line.fields[:1] and line.fields[0] in first["wav.scp"]}
+    return everything, everything.intersection(*sources, found)
 
 
 def _read(directory: Path) -> dict[str, list[Line]]:
-    paths = [directory / name for name in TABLES]
+    others = [path for path in files(directory) if kind(path.name)] if directory.is_dir() else []
+    paths = dict.fromkeys([*(directory / name for name in TABLES), *others])
     return {
-        path.name: [Line(path, number, fields[0], fields[1:]) for number, fields in lines(path)]
+        path.name: [Line(path, number, key, " ".join(value)) for number, (key, *value) in _lines(path)]
         for path in paths
         if path.name in NEEDED or path.exists()
     }
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    return ctm_lines(path) if path.name == "ali.ctm" else lines(path, 1)
 
 
 def _first_of_each(table: list[Line]) -> dict[str, Line]:
@@ -162,7 +190,7 @@ def _disorder(table: list[Line], may_repeat: bool) -> Iterator[str]:
 
 def _emptiness(table: list[Line]) -> Iterator[str]:
     for line in table:
-        if not line.rest:
+        if not line.value:
             yield line.says(f"{line.key} has no value.")
 
 
@@ -170,12 +198,12 @@ def _open(line: Line, lengths: dict[str, float]) -> str | None:
     """Note the seconds of a recording, or say why it cannot be opened."""
     if line.is_pipe:
         return line.says(f"{line.key} is a pipe; pass --allow-pipes, or write the audio to a file.")
-    path = line.path.parent / " ".join(line.rest)
+    path = line.path.parent / line.value
     try:
-        with soundfile.SoundFile(path) as file:
-            lengths[line.key] = file.frames / file.samplerate
-    except (OSError, TypeError, ValueError, soundfile.SoundFileError):  # a .raw file has no header: TypeError
+        file = audio.open_file(path)
+    except InputError:
         return line.says(f"{path} is missing or is no audio.")
+    lengths[line.key] = file.frames / file.sample_rate
     return None if lengths[line.key] > 0 else line.says(f"{path} has no samples.")
 
 
@@ -183,23 +211,29 @@ def _segments(table: list[Line], recordings: set[str], lengths: dict[str, float]
     """Segments of recordings that are not there, reversed ones, and those that end too late."""
     for line in table:
         try:
-            recording, _, end = segment(line.rest)
+            piece = segment(line.value)
         except InputError as error:
             yield line.says(str(error))
             continue
-        if recording not in recordings:
-            yield line.says(f"recording {recording} is not in wav.scp.")
-        elif end > lengths.get(recording, end) + SLACK:
-            yield line.says(f"it ends at {end:g} s, but {recording} lasts {lengths[recording]:.2f} s.")
+        name = piece.recording
+        length = lengths.get(name, math.inf)
+        if name not in recordings:
+            yield line.says(f"recording {name} is not in wav.scp.")
+        elif piece.start >= length:
+            yield line.says(f"it starts at {piece.start:g} s, but {name} lasts {length:.2f} s.")
+        elif piece.end and piece.end > length + SLACK:
+            yield line.says(f"it ends at {piece.end:g} s, but {name} lasts {length:.2f} s.")
 
 
-def _durations(segments: list[Line]) -> dict[str, float]:
-    """Seconds of every segment that is one."""
+def _durations(segments: list[Line], lengths: dict[str, float]) -> dict[str, float]:
+    """Seconds of every segment that is one and whose end is known."""
     seconds = {}
     for line in segments:
         with contextlib.suppress(InputError):
-            _, start, end = segment(line.rest)
-            seconds[line.key] = end - start
+            piece = segment(line.value)
+            end = lengths.get(piece.recording) if piece.end is None else piece.end
+            if end is not None:
+                seconds[line.key] = max(end - piece.start, 0.0)
     return seconds
 
 
@@ -217,11 +251,35 @@ def _same_keys(tables: dict[str, list[Line]], utterances: set[str]) -> Iterator[
                 yield line.says(f"{line.key} is not in {name}.")
 
 
+def _strays(tables: dict[str, list[Line]], utterances: set[str]) -> Iterator[str]:
+    """Lines of what is in no utterance, in the tables that are not looked at otherwise."""
+    known = _names(tables, utterances)
+    for name, table in tables.items():
+        if name in TABLES:
+            continue
+        what = kind(name) or ""
+        for line in table:
+            if line.key not in known[what]:
+                yield line.says(f"{line.key} is no {NAMES[what]} of this directory.")
+
+
+def _names(tables: dict[str, list[Line]], utterances: set[str]) -> dict[str, set[str]]:
+    """Utterances, and their speakers and recordings, by the kinds of `KEYS`."""
+    segments = [line for line in tables.get("segments", []) if line.key in utterances]
+    return {
+        "name": utterances,
+        "speaker": {line.value for line in tables["utt2spk"] if line.key in utterances},
+        "recording": {line.fields[0] for line in segments if line.value}
+        if "segments" in tables
+        else utterances,
+    }
+
+
 def _speakers(spk2utt: list[Line], utt2spk: list[Line]) -> Iterator[str]:
-    speaker = {line.key: " ".join(line.rest) for line in utt2spk}
+    speaker = {line.key: line.value for line in utt2spk}
     listed = set()
     for line in spk2utt:
-        for utterance in line.rest:
+        for utterance in line.fields:
             listed.add(utterance)
             if speaker.get(utterance) != line.key:
                 yield line.says(f"utt2spk does not give {utterance} to {line.key}.")
@@ -234,21 +292,22 @@ def _alignment(table: list[Line], utterances: set[str], ends: dict[str, float]) 
     """Phones that are none, or lie in no utterance, past its end, or over one another."""
     last: dict[str, float] = {}
     for line in table:
-        start, duration = (_number(line.rest[k : k + 1]) for k in (1, 2))
-        if len(line.rest) < 4 or not (start >= 0 and duration >= 0):
+        rest = line.fields
+        start, duration = (_number(rest[k : k + 1]) for k in (1, 2))
+        if len(rest) < 4 or not (start >= 0 and duration >= 0):
             yield line.says("expected 'utterance channel start duration phone', times in seconds from 0 on.")
             continue
         try:
-            phones.index(line.rest[3])
+            phones.index(rest[3])
         except UsageError as error:
             yield line.says(str(error))
         if line.key not in utterances:
             yield line.says(f"{line.key} is no utterance of this directory.")
         elif start + duration > ends.get(line.key, start + duration) + SLACK:
             end = f"{start + duration:.2f}"
-            yield line.says(f"{line.rest[3]} ends at {end} s, but {line.key} lasts {ends[line.key]:.2f} s.")
+            yield line.says(f"{rest[3]} ends at {end} s, but {line.key} lasts {ends[line.key]:.2f} s.")
         if start < last.get(line.key, 0.0) - ROUNDING:
-            yield line.says(f"{line.rest[3]} starts before the phone in front of it ends.")
+            yield line.says(f"{rest[3]} starts before the phone in front of it ends.")
         last[line.key] = start + duration
 
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from .. import audio, metrics, phones, plot
 from ..classification import Classifier
-from ..denoising import Denoiser
+from ..denoising.denoiser import Denoiser
 from ..errors import InputError, UsageError
-from ..generation import Generator, Watch
-from ..model import SpeechModel
+from ..generation.generator import Generator, Watch
+from ..models.speech import SpeechModel
 from . import views
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def _check_steps(steps: int | None) -> None:
 
 
 def _track(path: Path, name: str, samples: np.ndarray, like: audio.Audio) -> views.Track:
-    audio.write(path, samples, like.sample_rate, subtype=like.subtype)
+    audio.write(path, samples, like.sample_rate, subtype=like.subtype, bit_rate=like.bit_rate)
     return views.track(name, views.address(path), samples)
 
 

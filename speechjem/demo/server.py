@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import checkpoint
 from ..errors import SpeechjemError, UsageError
-from ..model import SpeechModel
+from ..models import checkpoint
+from ..models.speech import SpeechModel
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

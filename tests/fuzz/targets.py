@@ -17,13 +17,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from speechjem import audio, checkpoint, settings
+from speechjem import audio
 from speechjem.data import kaldi, textgrid, validation
-from speechjem.descent import DescentConfig
+from speechjem.energy.descent import DescentConfig
+from speechjem.energy.tdnn import NetworkConfig
 from speechjem.errors import SpeechjemError
-from speechjem.fbank import FbankConfig
-from speechjem.model import ModelConfig, SpeechModel
-from speechjem.networks import NetworkConfig
+from speechjem.features.fbank import FbankConfig
+from speechjem.models import checkpoint
+from speechjem.models.speech import ModelConfig, SpeechModel
+from speechjem.training import settings
 
 RATE = 8000
 MOST = 1 << 24  # samples that are decoded: a small FLAC may be hours of silence

@@ -14,7 +14,7 @@ import numpy as np
 
 from speechjem import audio, metrics
 from speechjem.data import mixing
-from speechjem.denoising import Denoiser
+from speechjem.denoising.denoiser import Denoiser
 
 RATE = 16000
 KINDS = {

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechjem import audio, metrics, rumble
-from speechjem.denoising import Denoiser
+from speechjem import audio, metrics
+from speechjem.audio import rumble
+from speechjem.denoising.denoiser import Denoiser
 
 NAMES = ("pesq_wb", "estoi", "si_sdr")
 
@@ -50,7 +51,7 @@ def estimates(denoiser: Denoiser, noisy: torch.Tensor, clean: torch.Tensor) -> d
     level = fbank.level_gain(quiet)
     spectrum, target = fbank.stft(quiet * level), fbank.stft(clean * level)
     envelopes = [fbank.normalise(fbank.log_mel(s)) for s in (target, spectrum)]
-    gain = denoiser.gain(spectrum, torch.Generator())
+    gain = denoiser.path.gain((spectrum.real, spectrum.imag))
     fine = (target.abs() / spectrum.abs().clamp_min(1e-9)).clamp(max=1)
     spectra = {
         "noisy input": fbank.stft(noisy * level),

@@ -17,7 +17,7 @@ from peers import PEERS, RATE, Denoise
 from speechmos import dnsmos
 
 from speechjem import audio, metrics
-from speechjem.denoising import Denoiser
+from speechjem.denoising.denoiser import Denoiser
 
 NAMES = ("pesq_wb", "stoi", "estoi", "si_sdr")
 

@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from speechjem import audio, metrics
 from speechjem.data.dataset import Corpus, load_corpus
-from speechjem.denoising import Denoiser
-from speechjem.evaluate import DenoiseProbe
-from speechjem.jem import JEM
-from speechjem.model import ModelConfig, SpeechModel
-from speechjem.networks import SlidingTDNN
-from speechjem.settings import TrainConfig, read_config
-from speechjem.train import Trainer
+from speechjem.denoising.denoiser import Denoiser
+from speechjem.energy.jem import JEM
+from speechjem.energy.tdnn import SlidingTDNN
+from speechjem.models.speech import ModelConfig, SpeechModel
+from speechjem.training.evaluate import DenoiseProbe
+from speechjem.training.settings import TrainConfig, read_config
+from speechjem.training.speech import Trainer
 
 
 class Direct(nn.Module):

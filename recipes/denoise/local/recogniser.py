@@ -19,7 +19,7 @@ from pocketsphinx import Decoder
 from speechjem import audio
 from speechjem.data import mixing
 from speechjem.data.kaldi import read_directory
-from speechjem.denoising import Denoiser
+from speechjem.denoising.denoiser import Denoiser
 
 RATE = 16000
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from speechjem import audio, metrics
-from speechjem.denoising import Denoiser
-from speechjem.streaming import StreamDenoiser
+from speechjem.denoising.denoiser import Denoiser
+from speechjem.denoising.streaming import StreamDenoiser
 
 RATE = 16000
 BLOCK = 1600  # samples

@@ -17,9 +17,9 @@ import torch
 from speech import utterances
 from torch import Tensor, nn
 
-from speechjem import checkpoint
-from speechjem.langevin import LangevinConfig, sample
-from speechjem.model import SpeechModel
+from speechjem.energy.langevin import LangevinConfig, sample
+from speechjem.models import checkpoint
+from speechjem.models.speech import SpeechModel
 
 SIZES = (0.02, 0.05, 0.1, 0.2)
 COUNT = 200  # phones

@@ -19,9 +19,9 @@ from scipy.optimize import minimize_scalar
 from speech import utterances
 from torch import Tensor
 
-from speechjem import checkpoint
-from speechjem.evaluate import calibration_error
-from speechjem.files import replace_file
+from speechjem.models import checkpoint
+from speechjem.runtime.atomic import replace_file
+from speechjem.training.evaluate import calibration_error
 
 BINS = 15
 

@@ -23,10 +23,11 @@ from sklearn.metrics import roc_auc_score
 from speech import frames_of
 from torch import Tensor
 
-from speechjem import audio, checkpoint
+from speechjem import audio
 from speechjem.data import mixing
 from speechjem.data.kaldi import read_directory
-from speechjem.model import SpeechModel
+from speechjem.models import checkpoint
+from speechjem.models.speech import SpeechModel
 
 RATE = 16000
 COUNT = 200  # excerpts of each kind, 1 s each

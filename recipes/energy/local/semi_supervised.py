@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechjem import evaluate
 from speechjem.data.dataset import Corpus, load_corpus
-from speechjem.settings import read_config
-from speechjem.train import Trainer
+from speechjem.training import evaluate
+from speechjem.training.settings import read_config
+from speechjem.training.speech import Trainer
 
 # name: share of utterances that keep their labels, changes of the energy objective
 WAYS = {

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from speechjem import audio
 from speechjem.data.kaldi import read_directory
-from speechjem.model import SpeechModel
+from speechjem.models.speech import SpeechModel
 
 
 def frames_of(model: SpeechModel, samples: np.ndarray) -> Tensor:
     """Normalised frames of a waveform at the model's rate and its own level, shape (frames, bins)."""
     waveform = torch.from_numpy(np.asarray(samples, np.float32))[None]
-    return model.fbank(waveform * model.fbank.level_gain(waveform))[0]
+    return model.fbank.levelled(waveform)[0]
 
 
 def utterances(model: SpeechModel, data: Path, speakers: list[str]) -> Iterator[tuple[Tensor, Tensor]]:

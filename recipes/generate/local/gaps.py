@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from speechjem import audio, metrics
-from speechjem.editing import Editor
+from speechjem.generation.editing import Editor
 
 RATE = 16000
 SECONDS, EVERY = 4.0, 0.6

@@ -21,9 +21,10 @@ import torch
 import vocoder
 from torchaudio.transforms import GriffinLim, InverseMelScale
 
-from speechjem import audio, checkpoint, metrics
-from speechjem.fbank import Fbank, FbankConfig
-from speechjem.inversion import griffin_lim, source_filter, spectrum_of
+from speechjem import audio, metrics
+from speechjem.features.fbank import Fbank, FbankConfig
+from speechjem.features.inversion import griffin_lim, source_filter, spectrum_of
+from speechjem.models import checkpoint
 
 RATE = 16000
 NAMES = ("pesq_wb", "stoi", "estoi")

@@ -24,8 +24,8 @@ from scipy.spatial.distance import cdist
 
 from speechjem import audio, phones
 from speechjem.data.kaldi import Utterance, read_directory
-from speechjem.generation import Generator
-from speechjem.inversion import griffin_lim
+from speechjem.features.inversion import griffin_lim
+from speechjem.generation.generator import Generator
 
 FEWEST = 12  # phones of a class, below which it has no distance
 Set = tuple[np.ndarray, np.ndarray]  # features, labels

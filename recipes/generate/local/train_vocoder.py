@@ -18,8 +18,9 @@ import torch
 import vocoder
 from auraloss.freq import MultiResolutionSTFTLoss
 
-from speechjem import checkpoint
 from speechjem.data.dataset import Recording, load_corpus
+from speechjem.data.recording import as_waveform
+from speechjem.models import checkpoint
 
 SECONDS, BATCH, RATE = 0.96, 12, 8e-4
 
@@ -78,7 +79,7 @@ def _excerpt(rng: np.random.Generator, recordings: list[Recording], length: int)
     """A random piece of a random recording, silence after one that is too short."""
     samples = recordings[rng.integers(len(recordings))].samples
     start = rng.integers(0, max(1, len(samples) - length + 1))
-    piece = samples[start : start + length].astype(np.float32) / 32767
+    piece = as_waveform(samples[start : start + length])
     return np.pad(piece, (0, length - len(piece)))
 
 

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from speechjem.fbank import Fbank
-from speechjem.files import replace_file
+from speechjem.features.fbank import Fbank
+from speechjem.runtime.atomic import replace_file
 
 CHANNELS, HIDDEN, BLOCKS, REACH = 224, 672, 4, 7
 

@@ -18,8 +18,8 @@ import parselmouth
 
 from speechjem import phones
 from speechjem.data.kaldi import read_directory
-from speechjem.files import replace_file
-from speechjem.generation import Generator
+from speechjem.generation.generator import Generator
+from speechjem.runtime.atomic import replace_file
 
 HILLENBRAND = {  # F1 and F2 in Hz of men, of women
     "IY": ((342, 2322), (437, 2761)),

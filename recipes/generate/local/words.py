@@ -25,7 +25,7 @@ from pocketsphinx import Decoder
 from speechmos import dnsmos
 
 from speechjem.data.kaldi import read_directory
-from speechjem.generation import Generator
+from speechjem.generation.generator import Generator
 
 RATE = 16000
 
@@ -76,7 +76,7 @@ def main() -> None:
         }
         if network is not None:
             waveform = torch.from_numpy(recording)
-            sounds["copy, vocoder"] = audible(network, fbank(waveform * fbank.level_gain(waveform))[None])
+            sounds["copy, vocoder"] = audible(network, fbank.levelled(waveform)[None])
             sounds["generated, vocoder"] = audible(network, frames)
         for name, samples in sounds.items():
             heard.setdefault(name, []).append(recognised(samples))

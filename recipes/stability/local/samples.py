@@ -9,9 +9,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from speechjem.data.dataset import Corpus, Recording
-from speechjem.fbank import Fbank
-from speechjem.langevin import LangevinConfig, sample
-from speechjem.model import ModelConfig, SpeechModel
+from speechjem.energy.langevin import LangevinConfig, sample
+from speechjem.features.fbank import Fbank
+from speechjem.models.speech import ModelConfig, SpeechModel
 
 SHORTEST = 8  # frames of a real phone, below which it is reduced
 CEPSTRA = 16
@@ -73,7 +73,7 @@ class Judge:
         for recording in recordings:
             if recording.alignment is None:
                 continue
-            waveform = torch.from_numpy(recording.samples.astype(np.float32) / 32767)[None]
+            waveform = torch.from_numpy(recording.waveform)[None]
             waveform = waveform * self.fbank.level_gain(waveform)
             log_mel = self.fbank.log_mel(self.fbank.stft(waveform))[0].numpy()
             phones = recording.alignment.at(np.arange(len(log_mel)) * self.fbank.frame_seconds)

@@ -31,10 +31,10 @@ import numpy as np
 import torch
 from tasks import Images, Speech
 
+from speechjem.energy.langevin import ReplayBuffer, Start
 from speechjem.errors import DivergenceError
-from speechjem.files import replace_file
-from speechjem.langevin import ReplayBuffer, Start
-from speechjem.training import Trainer
+from speechjem.runtime.atomic import replace_file
+from speechjem.training.loop import Trainer
 
 WHICH = ("row", "seed", "step_size", "learning_rate")
 

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from samples import Judge
-from speechjem import evaluate, train, train_images
 from speechjem.data import images
 from speechjem.data.dataset import load_corpus
-from speechjem.langevin import Start, with_given
-from speechjem.settings import ImageTrainConfig, TrainConfig, read_config, read_image_config
+from speechjem.energy.langevin import Start, with_given
+from speechjem.training import evaluate
+from speechjem.training import images as image_training
+from speechjem.training import speech as speech_training
+from speechjem.training.settings import ImageTrainConfig, TrainConfig, read_config, read_image_config
 
 sys.path.append(str(Path(__file__).parents[2] / "steps"))
 import image_judge
@@ -47,10 +49,10 @@ class Speech:
             self.probe = evaluate.DenoiseProbe(self.corpus)
             self.judge = Judge(self.corpus, self.config.model)
 
-    def trainer(self, config: TrainConfig) -> train.Trainer:
-        return train.Trainer(config, self.corpus)
+    def trainer(self, config: TrainConfig) -> speech_training.Trainer:
+        return speech_training.Trainer(config, self.corpus)
 
-    def start(self, trainer: train.Trainer) -> Start:
+    def start(self, trainer: speech_training.Trainer) -> Start:
         """Chains that start from the Gaussian of their phone."""
         _, _, frames, bins = trainer.buffer.chains.shape
         starts = trainer.model.starts
@@ -61,14 +63,14 @@ class Speech:
 
         return draw
 
-    def worth(self, trainer: train.Trainer) -> dict[str, float]:
+    def worth(self, trainer: speech_training.Trainer) -> dict[str, float]:
         model = trainer.shipped()
         sampler = trainer.adaptation.config if trainer.config.energy.adapt else trainer.config.energy.langevin
         confident, right = [], []
         for recording in self.recordings:
             if recording.alignment is None:
                 continue
-            posterior = np.exp(evaluate.log_posterior(model, recording.samples / np.float32(32767)))
+            posterior = np.exp(evaluate.log_posterior(model, recording.waveform))
             times = np.arange(len(posterior)) * model.fbank.frame_seconds
             confident.append(posterior.max(1))
             right.append(posterior.argmax(1) == recording.alignment.at(times))
@@ -102,10 +104,10 @@ class Images:
             self.real = float((predicted == self.test.labels).mean())
             self.spread = image_judge.diversity(features, self.test.labels)
 
-    def trainer(self, config: ImageTrainConfig) -> train_images.Trainer:
-        return train_images.Trainer(config, self.learnt)
+    def trainer(self, config: ImageTrainConfig) -> image_training.Trainer:
+        return image_training.Trainer(config, self.learnt)
 
-    def start(self, trainer: train_images.Trainer) -> Start:
+    def start(self, trainer: image_training.Trainer) -> Start:
         """Chains that start from the Gaussian of their class, each pixel for itself."""
         x, labels = images.to_unit(self.learnt.pixels), torch.from_numpy(self.learnt.labels)
         of_class = [x[labels == label] for label in range(len(self.learnt.classes))]
@@ -117,7 +119,7 @@ class Images:
 
         return draw
 
-    def worth(self, trainer: train_images.Trainer) -> dict[str, float]:
+    def worth(self, trainer: image_training.Trainer) -> dict[str, float]:
         model = trainer.shipped()
         posterior = model.logits(images.to_unit(self.test.pixels)).softmax(1).numpy()
         right = posterior.argmax(1) == self.test.labels

@@ -1,0 +1,119 @@
+"""One ONNX graph of the whole denoiser, so that other programs can use it without torch.
+
+    waveform --high-pass, level, STFT--> frames
+    frames --K descent steps, their gradients unrolled--> gain
+    spectrum * gain --inverse STFT--> waveform
+
+ONNX has no complex numbers and no inverse STFT: both transforms are written as convolutions with the windowed
+sines and cosines.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..audio import rumble
+from ..errors import SpeechjemError
+from ..features.phase import Spectrum
+from ..models import checkpoint
+from ..models.speech import SpeechModel
+from ..runtime import atomic
+from .modes import DescentMode, Steps
+from .path import SignalPath
+
+INPUT, OUTPUT = "noisy", "enhanced"
+
+
+class Graph(nn.Module):
+    """The signal path in the mode 'descent' as one module: (channels, samples) -> (channels, samples).
+
+    It is its own transform.
+
+    Args:
+        model: of which the graph is made.
+        steps: number of descent steps; all that were trained by default.
+    """
+
+    analysis: Tensor
+    synthesis: Tensor
+    envelope: Tensor
+    rumble: Tensor
+
+    def __init__(self, model: SpeechModel, steps: int | None = None):
+        super().__init__()
+        self.model = model
+        self.path = SignalPath(model, DescentMode(model, model.jem, Steps(steps)))
+        window = model.fbank.window.double().cpu().numpy()
+        size = len(window)
+        waves = np.fft.rfft(np.eye(size), axis=-1).T * window  # (frequencies, samples)
+        inverse = np.fft.irfft(np.eye(size // 2 + 1), axis=-1) * window
+        inverse_imaginary = np.fft.irfft(1j * np.eye(size // 2 + 1), axis=-1) * window
+        for name, kernels in (
+            ("analysis", np.concatenate([waves.real, waves.imag])),
+            ("synthesis", np.concatenate([inverse, inverse_imaginary])),
+            ("envelope", window[None] ** 2),
+            ("rumble", rumble.taps(model.config.fbank.sample_rate)[None]),
+        ):
+            self.register_buffer(name, torch.tensor(kernels[:, None], dtype=torch.float32))
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance a recording at the model's rate.
+
+        Args:
+            noisy: shape (channels, samples), full scale 1.
+        """
+        clear = F.conv1d(noisy[:, None], self.rumble, padding=self.rumble.shape[-1] // 2)[:, 0]
+        level = self.model.fbank.level_gain(clear)
+        enhanced, _ = self.path.enhance(clear * level, self)
+        return enhanced / level
+
+    def analyse(self, waveform: Tensor) -> Spectrum:
+        """`Fbank.stft` without complex numbers."""
+        half = self.model.fbank.config.window // 2
+        padded = F.pad(waveform, (half, half))
+        spectrum = F.conv1d(padded[:, None], self.analysis, stride=self.model.fbank.config.hop)
+        real, imaginary = spectrum.transpose(1, 2).chunk(2, dim=-1)
+        return real, imaginary
+
+    def synthesise(self, spectrum: Spectrum, samples: int) -> Tensor:
+        """`Fbank.istft` without complex numbers."""
+        hop, half = self.model.fbank.config.hop, self.model.fbank.config.window // 2
+        frames = torch.cat(spectrum, -1).transpose(1, 2)
+        total = F.conv_transpose1d(frames, self.synthesis, stride=hop)[:, 0]
+        weight = F.conv_transpose1d(torch.ones_like(frames[:1, :1]), self.envelope, stride=hop)[:, 0]
+        return (total / weight.clamp_min(1e-8))[:, half : half + samples]
+
+
+def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | None = None) -> None:
+    """Write the graph; its input `noisy` and output `enhanced` are float32 (channels, samples) of any size.
+
+    Args:
+        path: file to write.
+        model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
+        steps: number of descent steps.
+
+    Raises:
+        SpeechjemError: if the packages for it are not installed.
+        UsageError: if more steps are asked for than were trained.
+    """
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise SpeechjemError("Writing ONNX needs onnxscript; run: pip install 'speechjem[onnx]'.") from error
+    # It warns of packages that this graph does not need.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    graph = Graph(checkpoint.given(model, "cpu"), steps).eval()
+    sizes = {"noisy": {0: torch.export.Dim("channels"), 1: torch.export.Dim("samples", min=1000)}}
+    with torch.no_grad():
+        program = torch.onnx.export(
+            graph, (torch.randn(2, 16000),), dynamic_shapes=sizes, input_names=[INPUT], output_names=[OUTPUT],
+            dynamo=True, verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    atomic.replace_file(path, lambda partial: program.save(str(partial)))

@@ -1,0 +1,61 @@
+"""What makes a voice: its level, its spectrum beyond what it says, and its pitch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import audio, phones
+from ..errors import InputError
+from ..models.speech import SpeechModel
+from ..runtime.device import own_modes
+
+PITCHES = (60.0, 400.0)  # Hz, that are looked for
+SILENT = 0.5  # probability of silence from which on a frame says nothing about the voice
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a voice differs from the mean one.
+
+    Attributes:
+        level: RMS in dB re full scale.
+        offset: of its normalised frames from the means of the phones that they are, shape (bins,).
+        pitch: median fundamental frequency in Hz, or None if nothing is voiced.
+    """
+
+    level: float
+    offset: Tensor
+    pitch: float | None
+
+    @classmethod
+    @own_modes()
+    @torch.no_grad()
+    def of(cls, samples: np.ndarray, sample_rate: int, model: SpeechModel) -> Voice:
+        """Measure a recording, shape (samples,) or (channels, samples); a few seconds of speech will do.
+
+        Raises:
+            InputError: if there is no speech in it, or as `audio.waveform`.
+        """
+        rate = model.config.fbank.sample_rate
+        mono = audio.resample(audio.mono(audio.waveform(samples)), sample_rate, rate).astype(np.float32)
+        waveform = torch.from_numpy(mono)[None].to(model.fbank.mean.device)
+        x = model.fbank.levelled(waveform)
+        posterior = model.jem.log_posterior(x).exp()[0]
+        speech = posterior[:, model.config.phones.index(phones.SILENCE)] < SILENT
+        if not speech.any():
+            raise InputError("The recording of the voice has no speech; give a few seconds of speech.")
+        offset = (x[0] - posterior @ model.starts.mean)[speech].mean(0)
+        level = 20 * float(np.log10(max(np.sqrt(np.mean(mono**2)), 1e-6)))
+        return cls(level, offset.cpu(), _pitch(mono, rate))
+
+
+def _pitch(mono: np.ndarray, rate: int) -> float | None:
+    """Median of the voiced frames (pYIN, Mauch and Dixon, ICASSP 2014)."""
+    import librosa
+
+    pitch, voiced, _ = librosa.pyin(mono, fmin=PITCHES[0], fmax=PITCHES[1], sr=rate)
+    return float(np.median(pitch[voiced])) if voiced.any() else None

@@ -1,0 +1,73 @@
+"""The running level that a stream knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from speechjem.audio import level
+from speechjem.audio.rumble import Above
+
+RATE = 16000
+TARGET = -26.0
+
+
+def noise(seconds: float, decibels: float, seed: int = 0) -> np.ndarray:
+    x = np.random.default_rng(seed).standard_normal((1, int(seconds * RATE)))
+    return (10 ** (decibels / 20) * x).astype(np.float32)
+
+
+def decibels(gain: np.ndarray) -> np.ndarray:
+    found: np.ndarray = 20 * np.log10(gain)
+    return found
+
+
+@pytest.mark.parametrize("loudness", [-55.0, -35.0, -10.0])
+def test_a_tenth_of_a_second_settles_the_level(loudness: float) -> None:
+    gain = decibels(level.past_gain(noise(3.0, loudness), TARGET, RATE))[0]
+    wanted = TARGET + level.LOUDER - loudness
+    assert np.abs(gain[int(0.1 * RATE) :] - wanted).max() < 1.0
+
+
+def test_nothing_of_the_future_is_heard() -> None:
+    soft, loud = noise(4.0, -40.0), noise(4.0, -40.0)
+    loud[:, 2 * RATE :] *= 30
+    before, after = (level.past_gain(x, TARGET, RATE) for x in (soft, loud))
+    assert np.array_equal(before[:, : 2 * RATE], after[:, : 2 * RATE])
+    assert decibels(after)[0, -1] < decibels(before)[0, -1] - 25
+
+
+def test_a_bang_does_not_move_it() -> None:
+    x = noise(6.0, -30.0)
+    x[:, 4 * RATE : int(4.3 * RATE)] *= 100
+    gain = decibels(level.past_gain(x, TARGET, RATE))[0, 3 * RATE :]
+    assert np.ptp(gain) < 1.0
+
+
+def test_gain_has_no_jumps() -> None:
+    x = np.concatenate([noise(1.0, -60.0), noise(1.0, -10.0)], axis=1)
+    assert (
+        np.abs(np.diff(decibels(level.past_gain(x, TARGET, RATE)))).max() < 50 / (level.BLOCK * RATE) + 0.01
+    )
+
+
+def test_silence_gets_a_bounded_gain() -> None:
+    gain = decibels(level.past_gain(np.zeros((2, RATE), np.float32), TARGET, RATE))
+    assert gain.shape == (2, RATE)
+    assert gain.max() <= TARGET + level.LOUDER - level.LOWEST + 1e-3
+
+
+def test_rumble_does_not_count() -> None:
+    time = np.arange(3 * RATE) / RATE
+    x = noise(3.0, -40.0)
+    gains = [
+        level.past_gain(y, TARGET, RATE)[0, RATE:] for y in (x, x + 0.1 * np.sin(2 * np.pi * 12 * time)[None])
+    ]
+    assert np.abs(np.diff(decibels(np.stack(gains)), axis=0)).max() < 0.5
+
+
+def test_filter_in_pieces_is_the_filter() -> None:
+    x = noise(0.5, -20.0)
+    whole, pieces = Above(1, RATE), Above(1, RATE)
+    parts = [pieces.push(part) for part in np.split(x, [1, 100, 100, 3333], axis=1)]
+    assert np.allclose(np.concatenate(parts, axis=1), whole.push(x), atol=1e-7)

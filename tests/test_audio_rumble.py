@@ -1,0 +1,59 @@
+"""The rumble filter: its response, its phase, and its pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import freqz
+
+from speechjem.audio import rumble
+from speechjem.audio.rumble import RumbleFilter
+
+RATE = 16000
+
+
+def response(strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies in Hz and gains in dB."""
+    frequency, gain = freqz(rumble.taps(RATE, strength), worN=1 << 16, fs=RATE)
+    return frequency, 20 * np.log10(np.abs(gain))
+
+
+def test_rumble_goes_and_voices_stay():
+    frequency, gain = response()
+    assert gain[frequency < 35].max() < -30
+    assert np.abs(gain[frequency > 80]).max() < 0.2  # the lowest voices
+
+
+@given(st.floats(0, 1))
+@settings(max_examples=10, deadline=None)
+def test_strength_scales_the_attenuation_in_db(strength: float) -> None:
+    assert response(strength)[1][0] == pytest.approx(-rumble.ATTENUATION * strength, abs=0.5)
+
+
+def test_without_strength_nothing_changes():
+    x = np.random.default_rng(0).standard_normal((2, 5000)).astype(np.float32)
+    enhancer = RumbleFilter(2, RATE, 0.0)
+    np.testing.assert_allclose(np.concatenate([enhancer.push(x), enhancer.flush()], 1), x, atol=1e-5)
+
+
+def test_the_phase_stays():
+    assert (rumble.taps(RATE) == rumble.taps(RATE)[::-1]).all()
+    tone = np.sin(2 * np.pi * 150 * np.arange(2 * RATE) / RATE).astype(np.float32)[None]
+    enhancer = RumbleFilter(1, RATE)
+    out = np.concatenate([enhancer.push(tone), enhancer.flush()], 1)
+    np.testing.assert_allclose(out[:, 2000:-2000], tone[:, 2000:-2000], atol=0.02)
+
+
+@given(st.lists(st.integers(0, 3000), max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_the_pieces_do_not_matter(sizes: list[int]) -> None:
+    x = np.random.default_rng(0).standard_normal((1, sum(sizes))).astype(np.float32)
+    enhancer = RumbleFilter(1, RATE)
+    pieces = [enhancer.push(part) for part in np.split(x, np.cumsum(sizes)[:-1], axis=1)] if sizes else []
+    out = np.concatenate([*pieces, enhancer.flush()], 1)
+    assert out.shape == x.shape
+    if x.size:
+        filtered = np.convolve(x[0], rumble.taps(RATE))  # longer by half a filter at either end
+        np.testing.assert_allclose(out[0], filtered[len(rumble.taps(RATE)) // 2 :][: x.size], atol=1e-4)
