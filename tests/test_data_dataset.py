@@ -13,6 +13,7 @@ import torch
 from scipy import signal
 
 from speechjem import phones
+from speechjem.audio.level import LOUDER
 from speechjem.data.dataset import UNLABELLED, Augmentation, Batch, Batches, Corpus, Recording, load_corpus
 from speechjem.data.kaldi import Alignment
 from speechjem.errors import InputError
@@ -181,36 +182,38 @@ def test_without_unlabelled_speech_everything_has_labels():
 
 def test_signal_to_noise_ratios_spread_over_the_range_and_some_are_clean():
     steady = recording("steady", 0.3 * np.sin(2 * np.pi * TONE * np.arange(4 * RATE) / RATE))
-    batch = batches(corpus(labelled=[steady]), 400, 0.1).draw(0)
+    batch = batches(corpus(labelled=[steady]), 400, 0.1, steps=0.0, bangs=0.0).draw(0)
     noise = batch.noisy - batch.clean
     snr = 10 * np.log10((batch.clean.square().sum(1) / noise.square().sum(1)).numpy())
     clean = snr > 32
     assert 0.02 < clean.mean() < 0.1
-    assert snr[clean] == pytest.approx(40, abs=5.1)  # the speech is coloured by up to 5 dB
+    # The speech is coloured by up to 5 dB, and noise that is mostly rumble loses it.
+    assert np.median(snr[clean]) == pytest.approx(40, abs=3)
+    assert snr[clean].min() > 40 - 5.1
     assert snr[~clean].min() > -15.1  # down to -10, and colour
-    assert snr[~clean].max() < 30.1
+    assert np.quantile(snr[~clean], 0.98) < 30.1
     assert np.ptp(snr[~clean]) > 30
 
 
-def test_levels_spread_over_16_db_around_the_nominal_one():
+def test_levels_spread_over_12_db_around_the_nominal_one():
     steady = recording("steady", 0.3 * np.sin(2 * np.pi * TONE * np.arange(4 * RATE) / RATE))
     batch = batches(corpus(labelled=[steady]), 200, 0.1).draw(0)
     levels = 10 * np.log10(batch.noisy.square().mean(1).numpy())
-    assert levels.mean() == pytest.approx(-26, abs=1.5)
-    # Noise that is mostly rumble loses more when that is taken out.
-    assert np.quantile(levels, 0.05) > -26 - 8 - 5.1
-    assert levels.max() < -26 + 8 + 5.1
-    assert np.ptp(levels) > 12
+    # In what is steady, the level that four fifths of the blocks do not exceed is the RMS level.
+    assert np.median(levels) == pytest.approx(-26 + LOUDER, abs=1.5)
+    assert np.quantile(levels, [0.05, 0.95]) == pytest.approx([-24 - 6, -24 + 6], abs=2.5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_share_of_the_inputs_and_no_target_has_rumble(share):
-    steady = recording("steady", 0.3 * np.sin(2 * np.pi * 20 * np.arange(4 * RATE) / RATE))
-    batch = batches(corpus(labelled=[steady], noise=[steady]), 100, 1.0, rumble=share, snr=(0.0, 0.0)).draw(0)
+    time = np.arange(4 * RATE) / RATE
+    steady = recording("steady", 0.2 * np.sin(2 * np.pi * 20 * time) + 0.2 * np.sin(2 * np.pi * TONE * time))
+    kinds = {"rumble": share, "snr": (0.0, 0.0), "steps": 0.0, "bangs": 0.0}
+    batch = batches(corpus(labelled=[steady], noise=[steady]), 100, 1.0, **kinds).draw(0)
     low = torch.fft.rfft(torch.hann_window(RATE) * torch.stack([batch.clean, batch.noisy]))[..., 10:31]
-    clean, noisy = low.abs().square().sum(-1).sqrt() * 2 / RATE  # of about 0.03 in a mixture
-    assert clean.max() < 3e-3
-    assert (noisy > 3e-3).float().mean() == pytest.approx(share, abs=0.15)
+    clean, noisy = low.abs().square().sum(-1).sqrt() * 2 / RATE / batch.clean.square().mean(1).sqrt()
+    assert clean.max() < 0.15
+    assert (noisy > 0.15).float().mean() == pytest.approx(share, abs=0.15)
 
 
 def test_silent_noise_recordings_are_replaced_by_synthetic_noise():
@@ -328,7 +331,9 @@ def test_nothing_to_train_on_is_refused(tmp_path, ctm, held_out):
         load_corpus(tmp_path, None, None, held_out, RATE)
 
 
-@pytest.mark.parametrize("name", ["pauses", "rooms", "lines", "clipping", "mu_law"])
+@pytest.mark.parametrize(
+    "name", ["pauses", "rooms", "lines", "clipping", "mu_law", "children", "whispers", "steps", "bangs"]
+)
 def test_every_disturbance_takes_part(name):
     """The same batch with only one kind of disturbance, always or never."""
     plain = batches(corpus(), 4).draw(0)
@@ -339,11 +344,14 @@ def test_every_disturbance_takes_part(name):
         assert torch.equal(plain.noisy[0], disturbed.noisy[0])
         return
     # Disturbing the first excerpt changes what is drawn for the others.
-    assert not torch.equal(plain.noisy[0], disturbed.noisy[0])
-    if name in ("clipping", "mu_law"):  # not part of what is to be restored
-        assert torch.equal(plain.clean[0], disturbed.clean[0])
+    place = 1 if name in ("children", "whispers") else 0  # the first excerpt keeps its phones
+    assert not torch.equal(plain.noisy[place], disturbed.noisy[place])
+    clean = disturbed.clean[0]
+    if name in ("clipping", "mu_law", "bangs"):  # not part of what is to be restored
+        ratio = clean / plain.clean[0]  # but for the gain, which follows the input
+        assert ratio[ratio.isfinite()].std() < 0.2 * ratio[ratio.isfinite()].mean()
     else:
-        assert not torch.equal(plain.clean[0], disturbed.clean[0])
+        assert not torch.equal(plain.clean[place], disturbed.clean[place])
 
 
 # Pitch

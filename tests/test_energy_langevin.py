@@ -146,16 +146,16 @@ def test_no_slot_is_drawn_twice_at_once():
     replay = buffer()
     labels = torch.tensor([1, 1, 0, 1, 1, 1, 2])
     for _ in range(50):
-        _, slots = replay.draw(labels, restart=0.0)
+        slots, _ = replay.choose(labels, restart=0.0)
         assert sorted(slots[labels == 1].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_what_is_put_is_drawn_again():
     replay = buffer(slots=1)
     labels = torch.tensor([0, 2])
-    _, slots = replay.draw(labels, restart=0.0)
+    slots, anew = replay.choose(labels, restart=0.0)
     replay.put(labels, slots, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    chains, _ = replay.draw(labels.flip(0), restart=0.0)
+    chains = replay.take(labels.flip(0), slots.flip(0), anew, generator())
     assert chains.tolist() == [[3.0, 4.0], [1.0, 2.0]]
 
 
@@ -163,7 +163,8 @@ def test_chains_restart_with_the_probability_asked_for():
     replay = ReplayBuffer(1, 1000, (1,), lambda labels, _: torch.zeros(len(labels), 1), generator())
     replay.put(torch.zeros(1000, dtype=torch.long), torch.arange(1000), torch.ones(1000, 1))
     labels = torch.zeros(1000, dtype=torch.long)
-    shares = [(replay.draw(labels, p)[0] == 0).float().mean().item() for p in (0.0, 0.3, 1.0)]
+    taken = [replay.take(labels, *replay.choose(labels, p), generator()) for p in (0.0, 0.3, 1.0)]
+    shares = [(chains == 0).float().mean().item() for chains in taken]
     assert shares[0] == 0
     assert shares[1] == pytest.approx(0.3, abs=0.06)  # four standard deviations
     assert shares[2] == 1
@@ -171,19 +172,20 @@ def test_chains_restart_with_the_probability_asked_for():
 
 def test_more_chains_than_slots_are_refused():
     with pytest.raises(ValueError, match="6 chains of one class"):
-        buffer().draw(torch.zeros(6, dtype=torch.long), restart=0.0)
+        buffer().choose(torch.zeros(6, dtype=torch.long), restart=0.0)
 
 
 def test_the_buffer_goes_on_from_its_saved_state():
     labels = torch.tensor([0, 1, 2])
     first = buffer()
-    first.draw(labels, restart=0.5)
+    first.choose(labels, restart=0.5)
     second = buffer(seed=9)
     second.load_state_dict(first.state_dict())
     for _ in range(5):
-        (a, i), (b, j) = (r.draw(labels, restart=0.5) for r in (first, second))
-        assert torch.equal(a, b)
+        (i, a), (j, b) = (r.choose(labels, restart=0.5) for r in (first, second))
         assert torch.equal(i, j)
+        assert torch.equal(a, b)
+        assert torch.equal(first.take(labels, i, a, generator(3)), second.take(labels, j, b, generator(3)))
 
 
 def test_a_saved_state_of_the_buffer_does_not_change_when_the_buffer_does():
@@ -191,7 +193,7 @@ def test_a_saved_state_of_the_buffer_does_not_change_when_the_buffer_does():
     replay = buffer()
     state = replay.state_dict()
     before = state["chains"].clone()
-    _, slots = replay.draw(labels, restart=0.0)
+    slots, _ = replay.choose(labels, restart=0.0)
     replay.put(labels, slots, torch.full((3, 2), 9.0))
     assert torch.equal(state["chains"], before)
 

@@ -354,33 +354,6 @@ def test_pieces_put_together_are_the_whole(frames):
     assert torch.equal(train._joined(pieces, frames), x)
 
 
-def test_a_cut_descent_does_not_hear_beyond_its_piece(toy_corpus):
-    trainer = Trainer(replace(QUICK, cut=1.0), toy_corpus)
-    batch = trainer.batches.draw(0)
-    fbank = trainer.model.fbank
-    clean, noisy = fbank.stft(batch.clean), fbank.stft(batch.noisy)
-    x = fbank.normalise(fbank.log_mel(noisy)).requires_grad_()
-    length = 12
-    pieces = train._pieces(x, length)
-    for moved, _ in trainer.model.descent.steps(trainer.model.jem, pieces, 2):
-        whole = train._joined(moved, x.shape[1])
-    reached = torch.autograd.grad(whole[:, :length].square().sum(), x)[0].abs().sum((0, 2))
-    assert (reached[:length] > 0).all()
-    assert not reached[length:].any()
-    losses = trainer._denoise_losses(
-        x.detach(), fbank.normalise(fbank.log_mel(clean)), noisy, clean, batch.labels
-    )
-    assert all(loss.isfinite() for loss in losses.values())
-
-
-def test_the_share_of_cut_updates_is_the_one_asked_for(toy_corpus):
-    for share in (0.0, 0.3, 1.0):
-        trainer = Trainer(replace(QUICK, cut=share), toy_corpus)
-        lengths = [trainer._piece(100) for _ in range(200)]
-        assert np.mean([length < 100 for length in lengths]) == pytest.approx(share, abs=0.1)
-        assert all(12 <= length <= 60 or length == 100 for length in lengths)
-
-
 def test_matrices_inside_the_network_are_trained_by_muon_and_all_else_by_adamw(toy_corpus):
     trainer = Trainer(QUICK, toy_corpus)
     muon, adamw = trainer.optimisers

@@ -6,8 +6,8 @@ away would fade. So the gain follows the recording, slowly enough to be inaudibl
 back after the enhancement: the output has the level of the input.
 
 The level at a time is the lower one of the levels before and after it. Each of these is the power that four
-fifths of the blocks of `WINDOW` seconds do not exceed. An event of half a second does not move it. A change of
-level moves it on the louder side, where a gain that is too high does less harm than one that is too low.
+fifths of the blocks of `WINDOW` seconds do not exceed. An event of half a second does not move it. A change
+of level moves it on the louder side, where a gain that is too high does less harm than one that is too low.
 """
 
 from __future__ import annotations

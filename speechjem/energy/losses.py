@@ -233,4 +233,5 @@ def recursively_filtered(x: Tensor, b: Tensor, a: Tensor, tail: int = 8192) -> T
     # Poles close to each other leave little of single precision.
     response = torch.fft.rfft(b.double(), size) / torch.fft.rfft(a.double(), size)
     spectrum = torch.fft.rfft(x, size)
-    return torch.fft.irfft(spectrum * response.to(spectrum.dtype), size)[:, : x.shape[1]]
+    filtered: Tensor = torch.fft.irfft(spectrum * response.to(spectrum.dtype), size)
+    return filtered[:, : x.shape[1]]

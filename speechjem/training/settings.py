@@ -216,8 +216,6 @@ class TrainConfig(LoopConfig):
         pesq: weight of an approximation of PESQ's distance (needs torch-pesq); 0 leaves it out.
         envelope: weight of the envelopes' decorrelation, a relative of ESTOI.
         unconditioned: share of updates whose descent knows the envelope only (networks with fine structure).
-        cut: share of updates whose descent hears short pieces, so that it learns to do without the future,
-            as a stream must.
         log_mel: weight of the squared error of each step's normalised log-mel.
         score_matching: weight of denoising score matching on the clean frames; 0 leaves it out.
         descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
@@ -239,7 +237,6 @@ class TrainConfig(LoopConfig):
     pesq: float = 0.0
     envelope: float = 0.0
     unconditioned: float = 0.1
-    cut: float = 0.0
     log_mel: float = 0.1
     score_matching: float = 0.0
     descent_schedule: tuple[float, ...] = (0.35, 0.7)

@@ -44,7 +44,6 @@ from . import evaluate, loop, speaking
 from .loop import Chains
 from .settings import TrainConfig
 
-PIECE = (12, 60)  # frames, the shortest and the longest
 MEASURED = 500  # labelled recordings that say where chains of generation start
 
 
@@ -199,7 +198,7 @@ class Trainer(loop.Trainer[SpeechModel]):
 
     def _is_fixed(self) -> bool:
         config, energy = self.config, self.config.energy
-        varying = (energy.adapt, energy.longer_every, energy.unlabelled, config.cut, config.score_matching)
+        varying = (energy.adapt, energy.longer_every, energy.unlabelled, config.score_matching)
         return not any(varying) and config.unconditioned == 0 and not any(config.descent_schedule)
 
     def _losses(self, given: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -297,9 +296,7 @@ class Trainer(loop.Trainer[SpeechModel]):
         count = min(1 + sum(share >= s for s in config.descent_schedule), config.model.descent.steps)
         errors, entropies = [], []
         start = x = x_noisy[..., : x_clean.shape[-1]] if plain else x_noisy
-        frames, length = start.shape[1], self._piece(start.shape[1])
-        for piece, piece_logits in self.model.descent.steps(self.model.jem, _pieces(start, length), count):
-            x, logits = _joined(piece, frames), _joined(piece_logits, frames)
+        for x, logits in self.model.descent.steps(self.model.jem, start, count):
             errors.append((x[..., : x_clean.shape[-1]].float() - x_clean).square().mean())
             entropies.append(_cross_entropy(logits, labels))
         with self._exactly():
@@ -351,13 +348,6 @@ class Trainer(loop.Trainer[SpeechModel]):
         labels, pitch = plan.labels[rows].clamp_min(0), plan.pitch[rows]
         losses = speaking.losses(self.model, x, labels, pitch, speak, objective, self.noise)
         return {name: plan.speaking * speak.weight * loss for name, loss in losses.items()}
-
-    def _piece(self, frames: int) -> int:
-        """Length of the pieces that the descent hears: all frames, or at times a few."""
-        if torch.rand((), generator=self.generator).item() >= self.config.cut:
-            return frames
-        shortest, longest = PIECE
-        return int(torch.randint(shortest, longest + 1, (), generator=self.generator))
 
     def _score_matching(self, x: Tensor) -> Tensor:
         """Denoising score matching at noise levels drawn log-uniformly from 0.08 to 1.2."""
@@ -471,17 +461,6 @@ def _dealt(plan: Plan) -> tuple[Tensor, Tensor]:
     as_it_is = scale.isnan()
     scale = torch.where(as_it_is, 1.0, scale)[:, None]
     return scale * plan.clean, scale * torch.where(as_it_is[:, None], plan.noisy, mixture)
-
-
-def _pieces(x: Tensor, length: int) -> Tensor:
-    """Frames cut into pieces: (batch, frames, size) -> (batch * pieces, length, size)."""
-    return F.pad(x, (0, 0, 0, -x.shape[1] % length)).reshape(-1, length, x.shape[-1])
-
-
-def _joined(pieces: Tensor, frames: int) -> Tensor:
-    """Inverse of `_pieces`, (batch, frames, size)."""
-    count = -(-frames // pieces.shape[1])
-    return pieces.reshape(-1, count * pieces.shape[1], pieces.shape[-1])[:, :frames]
 
 
 def _frames_of(fbank: Fbank, recording: Recording) -> tuple[Tensor, Tensor]:
