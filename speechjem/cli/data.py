@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, UsageError
+from ..runtime import atomic
 from .app import complain
 from .options import AllowPipes, Force, Json, Seed
 
@@ -143,8 +144,7 @@ def to_lhotse(
 
     targets = [folder / name for name in lhotse.MANIFESTS]
     for target in targets:
-        if target.exists() and not force:
-            raise InputError(f"{target} exists; pass --force to overwrite it.")
+        atomic.check_new(target, force)
     lhotse.save(folder, *lhotse.export_manifests(directory, allow_pipes))
     for target in targets:
         print(target)
@@ -174,6 +174,5 @@ def shard_data(
 
 def _alignment_target(directory: Path, force: bool) -> Path:
     target = directory / "ali.ctm"
-    if target.exists() and not force:
-        raise InputError(f"{target} exists; pass --force to overwrite it.")
+    atomic.check_new(target, force)
     return target

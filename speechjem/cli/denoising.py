@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
+from ..runtime import atomic
 from .batch import each, progress_bar, threads
 from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, StepSize, Verbose
 from .outputs import listed, planned, undone, with_removed, without_outputs, writable
@@ -173,7 +174,6 @@ def export(
     """
     from ..denoising.graph import to_onnx
 
-    if out.exists() and not force:
-        raise InputError(f"{out} exists; pass --force to overwrite it.")
+    atomic.check_new(out, force)
     to_onnx(out, model, steps)
     print(out)

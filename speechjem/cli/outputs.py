@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, UsageError
+from ..runtime import atomic
 from .app import log
 
 if TYPE_CHECKING:
@@ -200,5 +201,4 @@ def check_picture(path: Path, force: bool) -> None:
     from .. import plot
 
     plot.picture_format(path)
-    if path.exists() and not force:
-        raise InputError(f"{path} exists; pass --force to overwrite it.")
+    atomic.check_new(path, force)
