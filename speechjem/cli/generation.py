@@ -23,7 +23,7 @@ def generate(
         str | None,
         typer.Option(help="A sequence of phones, such as 'hh ah l ow'."),
     ] = None,
-    text: Annotated[str | None, typer.Option(help="English words, such as 'hello world'.")] = None,
+    text: Annotated[str | None, typer.Option(help="English text, such as 'Meet me at 5:30.'")] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Output file; with -n 3: out-1.wav ... out-3.wav.")
     ] = Path("out.wav"),
