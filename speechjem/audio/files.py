@@ -23,6 +23,8 @@ from . import encoding
 from .blocks import CHUNK
 from .formats import CONTAINERS, MUTE, SUFFIXES, conversion, is_foreign
 from .joined import Stream, StreamFile, streams
+from .tags import NONE as NO_TAGS
+from .tags import Tags, put_chunks, put_texts, tags_of
 from .waveform import as_array, check_shape
 
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
@@ -43,6 +45,7 @@ class Audio:
         format: container as soundfile names it, such as "WAV".
         subtype: encoding as soundfile names it, such as "PCM_24".
         bit_rate: of MP3, Opus and Vorbis, in bits a second.
+        tags: title and the like.
     """
 
     samples: np.ndarray
@@ -50,6 +53,7 @@ class Audio:
     format: str
     subtype: str
     bit_rate: float | None = None
+    tags: Tags = NO_TAGS
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class AudioFile:
         raw: whether it has no header, but samples only.
         version: what changes when somebody writes to the file.
         streams: the streams that follow each other in it.
+        tags: title and the like, of the first stream.
     """
 
     path: Path
@@ -76,6 +81,7 @@ class AudioFile:
     raw: bool
     version: tuple[int, ...]
     streams: tuple[Stream, ...]
+    tags: Tags
 
     @property
     def bit_rate(self) -> float | None:
@@ -144,7 +150,8 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
                 )
             rate, channels, kind = file.samplerate, file.channels, (file.format, file.subtype)
             frames += _frames(file, path)
-    return AudioFile(path, rate, channels, frames, *kind, raw_rate is not None, version, parts)
+    tags = tags_of(path, _name(path))
+    return AudioFile(path, rate, channels, frames, *kind, raw_rate is not None, version, parts, tags)
 
 
 def read(path: str | os.PathLike[str]) -> Audio:
@@ -171,7 +178,7 @@ def read(path: str | os.PathLike[str]) -> Audio:
         if count > max(_LARGEST, _DENSEST * os.path.getsize(path)):
             raise InputError(f"{path} unfolds to more than {4 * _DENSEST} times its size; give a part of it.")
     whole = np.concatenate(pieces, axis=1)
-    return Audio(whole, file.sample_rate, file.format, file.subtype, file.bit_rate)
+    return Audio(whole, file.sample_rate, file.format, file.subtype, file.bit_rate, file.tags)
 
 
 def _check_source(path: Path) -> None:
@@ -261,6 +268,7 @@ def write(
     subtype: str | None = None,
     bit_rate: float | None = None,
     software: str | None = None,
+    tags: Tags = NO_TAGS,
     force: bool = False,
 ) -> None:
     """Write a waveform, whole or not at all.
@@ -281,6 +289,7 @@ def write(
             (PCM_16 for .wav).
         bit_rate: of MP3, Opus and Vorbis, about, in bits a second; the encoder's own by default.
         software: what made it, to be noted in formats that have a place for it (see `software`).
+        tags: title and the like, noted as far as the format has a place for them.
         force: overwrite an existing file.
 
     Raises:
@@ -308,8 +317,10 @@ def write(
             ) as file:
                 if software and kind not in MUTE:
                     file.software = software
+                put_texts(file, tags)
                 count = sum(_append(file, piece, path) for piece in samples)
             _check_written(partial, path, count)
+            put_chunks(partial, tags)
             check_target(path, force)  # it may have come while this was made
     # soundfile asserts that all was written, so a full disk may show as an AssertionError.
     except (soundfile.SoundFileError, OSError, ValueError, TypeError, AssertionError) as error:

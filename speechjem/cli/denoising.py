@@ -79,7 +79,9 @@ def denoise(
 ) -> None:
     """Remove noise from recordings: follow the energy for a few steps from the noisy input.
 
-    Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
+    Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels, level, sample format
+    and about the bit rate stay. Titles, time codes and markers are kept where the format has a place for
+    them; pictures, lyrics and other tags are not.
     """
     from ..audio import pipes
     from ..denoising.denoiser import Denoiser

@@ -71,6 +71,7 @@ class FileDenoiser:
                 frames=recording.frames,
                 subtype=recording.subtype,
                 bit_rate=recording.bit_rate,
+                tags=recording.tags,
                 software=None if target == pipes.PIPE else label,
                 force=self.force,
             )
@@ -84,6 +85,7 @@ class FileDenoiser:
                     frames=recording.frames,
                     subtype=recording.subtype,
                     bit_rate=recording.bit_rate,
+                    tags=recording.tags,
                     software=label,
                     force=self.force,
                 )
