@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,7 +147,7 @@ def undone(tasks: list[Job], label: str) -> tuple[list[Job], set[Job], list[Outc
     for job in tasks:
         source, *targets = job
         # An input is nobody's output: where it would be written over, that is refused.
-        existing = [] if source in targets else [path for path in targets if path.exists()]
+        existing = [] if source in targets else list(filter(os.path.exists, targets))
         try:
             verdicts = {path: done.judge(source, path, label) for path in existing}
         except InputError as error:
