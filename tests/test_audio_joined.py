@@ -215,3 +215,11 @@ def test_hostile_files_take_no_time(tmp_path, data):
     with contextlib.suppress(InputError):
         audio.read(path)
     assert time.process_time() - before < 2.0
+
+
+def test_joined_mp3s_are_read_without_a_word_of_the_decoder(tmp_path, capfd):
+    """It warns of a first header that does not have the size of the file."""
+    path = tmp_path / "a.mp3"
+    path.write_bytes(2 * encoded(tone(300, 2.0), "MP3"))
+    assert audio.read(path).samples.shape[1] == 4 * RATE
+    assert capfd.readouterr().err == ""

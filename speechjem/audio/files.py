@@ -150,7 +150,7 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
                 )
             rate, channels, kind = file.samplerate, file.channels, (file.format, file.subtype)
             frames += _frames(file, path)
-    tags = tags_of(path, _name(path))
+    tags = tags_of(path, parts)
     return AudioFile(path, rate, channels, frames, *kind, raw_rate is not None, version, parts, tags)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import soundfile
+
+from .joined import Stream, StreamFile
 
 NAMES = ("title", "artist", "album", "tracknumber", "date", "genre", "comment", "copyright", "license")
 # Origin and time code (EBU Tech 3285), production, metadata in XML, markers. Samples keep their places.
@@ -35,15 +37,11 @@ class Tags:
 NONE = Tags()
 
 
-def tags_of(path: Path, name: str | bytes) -> Tags:
-    """The tags of a file, none where it cannot be opened.
-
-    Args:
-        path: the file.
-        name: its path as soundfile takes it.
-    """
-    try:
-        with soundfile.SoundFile(name) as file:
+def tags_of(path: Path, streams: Sequence[Stream]) -> Tags:
+    """The tags of the first of the streams of a file, none where it cannot be opened."""
+    try:  # up to the next stream, for MP3 may have them last
+        stop = streams[1].start if len(streams) > 1 else os.path.getsize(path)
+        with StreamFile(path, Stream(0, stop)) as start, soundfile.SoundFile(start) as file:
             texts = tuple((name, text) for name in NAMES if (text := getattr(file, name)))
         with path.open("rb") as stream:
             return Tags(texts, b"".join(_chunks(stream, os.path.getsize(path))))
