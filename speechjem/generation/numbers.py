@@ -6,12 +6,13 @@ The readings are those of American English, where a form has several: 3/4/2026 i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from re import Match
 
 from ..errors import SpeechjemError
 
-Rule = tuple[re.Pattern[str], str | Callable[[Match[str]], str]]
+Words = str | Callable[[Match[str]], str]
+Rule = tuple[re.Pattern[str], Words]
 
 MONTHS = "January February March April May June July August September October November December".split()
 UNITS = {
@@ -53,6 +54,11 @@ def say(digits: str, to: str = "cardinal") -> str:
         return " ".join("point" if sign == "." else say(sign) for sign in digits)
     words = str(num2words(digits if "." in digits else int(digits), lang="en", to=to))
     return re.sub(r"[,-]| and ", " ", words)
+
+
+def rules(pairs: Sequence[tuple[str, Words]]) -> list[Rule]:
+    """Patterns, and what is said for what they match."""
+    return [(re.compile(pattern), words) for pattern, words in pairs]
 
 
 def _each(digits: str) -> str:
@@ -159,9 +165,8 @@ _UNIT = "|".join(map(re.escape, sorted(UNITS, key=len, reverse=True)))
 _MONTH = rf"(?P<month>{'|'.join(MONTHS)})"
 _YEAR = r"\b(?:,? (?P<year>\d{4})\b)?"
 # What has more context comes first.
-RULES: list[Rule] = [
-    (re.compile(pattern), words)
-    for pattern, words in [
+RULES = rules(
+    [
         (r"(?<![\w-])-(?=[\d$€£])", "minus "),
         (r"\b(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?\s?(?P<half>[aApP])(?:\.\s?[mM]\.|[mM]\b)", _time),
         (r"\b(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>\d\d))?\b(?P<half>)", _time),
@@ -182,4 +187,4 @@ RULES: list[Rule] = [
         (r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+", _sum),
         (r"\d+", _plain),
     ]
-]
+)

@@ -139,10 +139,9 @@ def _sign(found: Match[str]) -> str:
 
 _NAMES = "|".join(sorted(ABBREVIATIONS, key=len, reverse=True))
 # What has more context comes first. Numbers follow on what is written in letters around them.
-RULES: list[numbers.Rule] = [
-    *(
-        (re.compile(pattern), words)
-        for pattern, words in [
+RULES = [
+    *numbers.rules(
+        [
             (
                 r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\bhttps?://[^\s,;!]*[\w/]|\bwww\.[^\s,;!]*[\w/]",
                 _address,
@@ -159,9 +158,8 @@ RULES: list[numbers.Rule] = [
         ]
     ),
     *numbers.RULES,
-    *(
-        (re.compile(pattern), words)
-        for pattern, words in [
+    *numbers.rules(
+        [
             (r"\b(?:[A-Za-z]\.\s?){2,}(?![a-z])|\b[A-Z]\.(?=\s?[A-Z])", _initials),
             (rf"(?<=[a-z] )(?:{'|'.join(ROMAN)})\b", _roman),
             (r"(?<!\w)[:;]-?[()DP](?!\w)", " "),  # smileys
