@@ -19,6 +19,9 @@ data = typer.Typer(help="Check, mend, split, convert and pack Kaldi data directo
 SHOWN = 20  # problems of a data directory
 
 
+PhoneMap = Annotated[
+    Path | None, typer.Option("--map", help="Table 'PHONE OURS', for phones that are spelt in another way.")
+]
 Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp and utt2spk.")]
 
 
@@ -86,10 +89,7 @@ def split_data(
 def import_ctm(
     ctm_file: Annotated[Path, typer.Argument(metavar="FILE", help="CTM of utterances or of recordings.")],
     directory: Directory,
-    phone_map: Annotated[
-        Path | None,
-        typer.Option("--map", help="Table 'PHONE OURS', for phones that are spelt in another way."),
-    ] = None,
+    phone_map: PhoneMap = None,
     force: Force = False,
 ) -> None:
     """Make the phone alignment, ali.ctm, from a CTM of another tool."""
@@ -106,13 +106,14 @@ def import_textgrid(
     directory: Directory,
     folder: Annotated[Path, typer.Argument(help="Folder of TextGrids, each called like its utterance.")],
     tier: Annotated[str, typer.Option(help="Interval tier that has the phones.")] = "phones",
+    phone_map: PhoneMap = None,
     force: Force = False,
 ) -> None:
     """Make the phone alignment, ali.ctm, from Praat's TextGrids."""
     from ..data import textgrid
 
     target = _alignment_target(directory, force)
-    for name in textgrid.import_alignment(directory, folder, tier):
+    for name in textgrid.import_alignment(directory, folder, tier, phone_map):
         complain(f"{name} has no TextGrid, and stays without an alignment.")
     print(target)
 

@@ -21,7 +21,7 @@ def generate(
     phoneme: Annotated[str | None, typer.Option(help="One phone, such as aa.")] = None,
     phonemes: Annotated[
         str | None,
-        typer.Option(help="A sequence of phones, such as 'hh ah l ow'."),
+        typer.Option(help="A sequence of phones, such as 'hh ah l ow' or 'həˈloʊ'."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="English text, such as 'Meet me at 5:30.'")] = None,
     out: Annotated[
