@@ -95,6 +95,7 @@ class Runs:
         tracks = [
             _track(folder / f"{name}.wav", "Before", noisy.samples, noisy),
             _track(folder / f"{name}-denoised.wav", "After", enhanced, noisy),
+            _track(folder / f"{name}-removed.wav", "Removed", noisy.samples - enhanced, noisy),
         ]
         panels = _panels(folder, noisy.samples, enhanced, noisy.sample_rate)
         seconds = total / noisy.sample_rate
