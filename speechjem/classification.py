@@ -144,10 +144,18 @@ def classify(
 
 def _smooth(posteriors: np.ndarray, frame_seconds: float) -> np.ndarray:
     """Most likely path through the posteriors (Viterbi) when phones last `MEAN_SECONDS` on average."""
-    if len(posteriors) < 2:
-        return np.asarray(posteriors.argmax(-1))
-    import librosa
-
-    stay = librosa.sequence.transition_loop(posteriors.shape[1], 1 - frame_seconds / MEAN_SECONDS)
-    scaled = posteriors / posteriors.sum(1, keepdims=True)
-    return librosa.sequence.viterbi_discriminative(scaled.T.astype(np.float64), stay)
+    stay = 1 - frame_seconds / MEAN_SECONDS
+    change = (1 - stay) / (posteriors.shape[1] - 1)
+    scores = np.log(np.maximum(posteriors.astype(np.float64), np.finfo(np.float64).tiny))
+    total = scores[0]
+    before = np.zeros(scores.shape, int)
+    for t in range(1, len(scores)):
+        # The best way into a phone is from itself, or from the best of all; that one may be itself.
+        best = int(total.argmax())
+        stays = total + np.log(stay) >= total[best] + np.log(change)
+        before[t] = np.where(stays, np.arange(len(total)), best)
+        total = np.maximum(total + np.log(stay), total[best] + np.log(change)) + scores[t]
+    path = [int(total.argmax())]
+    for t in range(len(scores) - 1, 0, -1):
+        path.append(before[t, path[-1]])
+    return np.array(path[::-1])

@@ -6,6 +6,8 @@ The order is the order of a model's logits. Foldings to 48 and 39 classes follow
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -65,7 +67,34 @@ TABLE = (
 PHONES = tuple(phone.name for phone in TABLE)
 SILENCE = "SIL"
 VOICED = frozenset("AA AE AH AO AW AY B D DH EH ER EY G IH IY JH L M N NG OW OY R UH UW V W Y Z ZH".split())
-_BY_IPA = {phone.ipa: phone.name for phone in TABLE if phone.name != SILENCE}
+# IPA beside the symbols of the table: what dictionaries of British and American English write, and the set
+# of the Montreal Forced Aligner's english_mfa ("MFA IPA phone set" in its documentation).
+_OTHER_IPA = {
+    **dict.fromkeys("ə ɐ".split(), "AH"), **dict.fromkeys("ɚ ɜ ɝ ə˞ ɜ˞".split(), "ER"),
+    **dict.fromkeys("a æ̃".split(), "AE"), **dict.fromkeys(("aː", "ɑ"), "AA"),
+    **dict.fromkeys("ɒ ɔ oː".split(), "AO"), **dict.fromkeys("e ɛ eə ɛə".split(), "EH"),
+    **dict.fromkeys("eː ej ɛɪ".split(), "EY"), **dict.fromkeys("aj ɑɪ".split(), "AY"),
+    **dict.fromkeys("aw ɑʊ æʊ".split(), "AW"), **dict.fromkeys("o ow əw əʊ".split(), "OW"),
+    **dict.fromkeys("ɔj oɪ".split(), "OY"), **dict.fromkeys("ɨ ᵻ ɪə".split(), "IH"),
+    **dict.fromkeys("ʉ".split(), "UW"), **dict.fromkeys("ɵ ʊə".split(), "UH"),
+    **dict.fromkeys("g ɟ ɡb gb".split(), "G"), **dict.fromkeys("c x kp".split(), "K"),
+    **dict.fromkeys("ɦ ç".split(), "HH"), **dict.fromkeys("ɫ ʎ".split(), "L"), "ɱ": "M",
+    **dict.fromkeys("ɲ ɾ̃".split(), "N"), **dict.fromkeys("ɾ ɖ".split(), "D"), "ʈ": "T", "ʋ": "V", "ʍ": "W",
+    **dict.fromkeys("r ɻ".split(), "R"), "ʧ": "CH", "ʤ": "JH", "ʔ": SILENCE,
+}  # fmt: skip
+_BY_IPA = {
+    unicodedata.normalize("NFD", symbol): name
+    for symbol, name in [*_OTHER_IPA.items(), *((phone.ipa, phone.name) for phone in TABLE[1:])]
+}
+# Stress, length, release and secondary articulation, marks above and below: they make no other phone of ours.
+_MARKS = (
+    "[ˈˌ'ːˑ.ʰʲʷˠʼⁿˡ˞"
+    "\u0303\u030a\u030d\u0318-\u0320\u0324\u0325\u0329\u032a\u032c\u032f-\u0331\u0334\u0339-\u033d]*"
+)
+_TIES = str.maketrans(
+    "", "", "\u0361\u035c\u203f/[]"
+)  # bars between letters, brackets around a transcription
+_ANY_IPA = re.compile(_MARKS + f"({'|'.join(sorted(_BY_IPA, key=len, reverse=True))})" + _MARKS)
 
 # TIMIT's 61 labels; those of its closures and pauses end up as silence in the 39 classes.
 TIMIT61 = tuple(
@@ -95,8 +124,10 @@ _POSITIONS = ("_B", "_I", "_E", "_S")  # in the word, as Kaldi marks them
 def normalise(name: str) -> str:
     """The ARPAbet name of a phone spelt in any letter case, with a stress digit, or in IPA.
 
-    Kaldi's marks of the position in a word are taken off. Of TIMIT's labels, allophones become their phone;
-    closures and the glottal stop become silence, as do the pauses and noises of several aligners.
+    IPA may have stress, length, tie bars and secondary articulations, as in the Montreal Forced Aligner's
+    english_mfa; its allophones become their phone. Kaldi's marks of the position in a word are taken off. Of
+    TIMIT's labels, allophones become their phone; closures and the glottal stop become silence, as do the
+    pauses and noises of several aligners.
 
     Args:
         name: for instance ``aa``, ``AA1``, ``AA1_B`` or ``ɑ``; ``pau`` and ``SPN_S`` are read as ``SIL``.
@@ -105,21 +136,32 @@ def normalise(name: str) -> str:
         UsageError: if there is no such phone; the message lists the names.
 
     Examples:
-        >>> normalise("aa1_B"), normalise("ʃ"), normalise("axr"), normalise("sil")
-        ('AA', 'SH', 'ER', 'SIL')
+        >>> normalise("aa1_B"), normalise("ʃ"), normalise("axr"), normalise("sil"), normalise("t͡ʃʰ")
+        ('AA', 'SH', 'ER', 'SIL', 'CH')
     """
     spelt = name.strip()
-    if spelt in _BY_IPA:
-        return _BY_IPA[spelt]
+    if spelt.upper().endswith(_POSITIONS):
+        spelt = spelt[:-2]
     upper = spelt.upper()
-    if upper.endswith(_POSITIONS):
-        upper = upper[:-2]
     if upper[-1:] in ("0", "1", "2"):
         upper = upper[:-1]
     upper = _OTHERS.get(upper, upper)
-    if upper not in PHONES:
+    if upper in PHONES:
+        return upper
+    found = _of_ipa(spelt)
+    if len(found) != 1:
         raise UsageError(f"There is no phone {name!r}; choose from: {' '.join(PHONES)}.")
-    return upper
+    return found[0]
+
+
+def _of_ipa(text: str) -> list[str]:
+    """Names of the phones of a transcription in IPA; none if it has anything else."""
+    text = unicodedata.normalize("NFD", text).translate(_TIES)
+    found, place = [], 0
+    while match := _ANY_IPA.match(text, place):
+        found.append(_BY_IPA[match[1]])
+        place = match.end()
+    return found if place == len(text) else []
 
 
 def index(name: str) -> int:
@@ -128,11 +170,13 @@ def index(name: str) -> int:
 
 
 def parse(phonemes: str | Iterable[str]) -> list[str]:
-    """Names from a string such as ``"hh ah l ow"`` or from any iterable of names."""
+    """Names from a string such as ``"hh ah l ow"`` or ``"həˈloʊ"``, or from any iterable of names."""
     names = phonemes.split() if isinstance(phonemes, str) else list(phonemes)
     if not names:
         raise UsageError("No phone given; write names with spaces between them, for instance 'hh ah l ow'.")
-    return [normalise(name) for name in names]
+    return [
+        phone for name in names for phone in (() if name.isascii() else _of_ipa(name)) or [normalise(name)]
+    ]
 
 
 def fold(name: str, classes: int) -> str | None:

@@ -322,7 +322,7 @@ def test_mono_is_the_mean():
 
 
 def test_pieces_are_the_recording(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio.files, "_CHUNK", 2000)
+    monkeypatch.setattr(audio.files, "CHUNK", 2000)
     samples = np.random.default_rng(0).uniform(-1, 1, (2, 4321)).astype(np.float32)
     audio.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
     file = audio.open_file(tmp_path / "a.wav")

@@ -156,6 +156,22 @@ def test_flac_without_the_length(read):
     np.testing.assert_array_equal(read(bytes(data)), read(encoded(tone(300, 2.0), "FLAC")))
 
 
+def test_a_wav_that_goes_on_after_its_header_ends_is_refused(tmp_path):
+    """A recorder that was interrupted wrote the size some time ago."""
+    data = encoded(np.random.default_rng(0).uniform(-1, 1, 10 * RATE), "WAV")
+    (tmp_path / "a.wav").write_bytes(with_size(data, 40, "<I", 3 * 2 * RATE))
+    with pytest.raises(InputError, match=r"ends at 3\.0 s, and 7\.0 s of samples may follow; repair it"):
+        audio.open_file(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    "rest", [bytes(100000), b"TAG".ljust(128, b"x"), b"junk" + bytes([4, 0, 0, 0]) + b"1234"]
+)
+def test_what_else_follows_the_samples_of_a_wav_does_no_harm(read, rest):
+    data = encoded(tone(300, 1.0), "WAV")
+    np.testing.assert_array_equal(read(data + rest), read(data))
+
+
 @pytest.mark.parametrize("rest", [b"", b"LIST\4\0\0\0INFO"])
 def test_a_wav_that_is_empty_stays_so(tmp_path, rest):
     path = tmp_path / "a.wav"
@@ -199,3 +215,11 @@ def test_hostile_files_take_no_time(tmp_path, data):
     with contextlib.suppress(InputError):
         audio.read(path)
     assert time.process_time() - before < 2.0
+
+
+def test_joined_mp3s_are_read_without_a_word_of_the_decoder(tmp_path, capfd):
+    """It warns of a first header that does not have the size of the file."""
+    path = tmp_path / "a.mp3"
+    path.write_bytes(2 * encoded(tone(300, 2.0), "MP3"))
+    assert audio.read(path).samples.shape[1] == 4 * RATE
+    assert capfd.readouterr().err == ""

@@ -44,6 +44,7 @@ TAKERS = {
     "write": lambda x, model, path: audio.write(path / "a.wav", x, 44100),
     "resample": lambda x, model, path: audio.resample(x, 44100, RATE),
     "mono": lambda x, model, path: audio.mono(x),
+    "pieces": lambda x, model, path: list(speechjem.Denoiser(model).pieces(lambda: [x], RATE)),
     "stream": lambda x, model, path: speechjem.StreamDenoiser(44100, 2).push(x),
 }
 

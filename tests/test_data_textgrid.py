@@ -80,3 +80,40 @@ def test_textgrids_of_other_utterances_are_none(folder):
     write(folder / "u9.TextGrid")
     with pytest.raises(InputError, match="no TextGrid that is called like an utterance"):
         import_alignment(folder, folder)
+
+
+def test_the_suffix_may_be_in_any_case(folder):
+    write(folder / "mfa" / "u1.textgrid")
+    write(folder / "mfa" / "u2.TEXTGRID")
+    assert import_alignment(folder, folder / "mfa") == []
+
+
+def test_two_of_one_name_are_refused(folder):
+    for name in ("anna", "bert"):
+        write(folder / "mfa" / name / "u1.TextGrid")
+    with pytest.raises(InputError, match=r"anna/u1.TextGrid and .*bert/u1.TextGrid are of one utterance"):
+        import_alignment(folder, folder / "mfa")
+
+
+def test_a_phone_after_the_end_of_the_recording_is_refused(folder):
+    soundfile.write(folder / "a.wav", np.zeros(14400), 16000)  # 0.9 s
+    write(folder / "u1.TextGrid")
+    with pytest.raises(
+        InputError, match=r"u1.TextGrid, tier phones, 0.80 s: SIL .* the recording lasts 0.90 s"
+    ):
+        import_alignment(folder, folder)
+    assert not (folder / "ali.ctm").exists()
+
+
+def test_a_map_says_what_phones_of_another_set_are(folder):
+    write(folder / "u1.TextGrid", marks=[(0.0, 0.5, "Q1"), (0.5, 1.0, "6")])
+    (folder / "map").write_text("Q1 aa\n6 ER\n")
+    import_alignment(folder, folder, phone_map=folder / "map")
+    labels = read_ctm(folder / "ali.ctm")["u1"].labels
+    assert [phones.PHONES[label] for label in labels] == ["AA", "ER"]
+
+
+def test_recordings_may_be_commands(folder):
+    (folder / "wav.scp").write_text("u1 cat a.wav |\nu2 b.wav\n")
+    write(folder / "u1.TextGrid")
+    assert import_alignment(folder, folder) == ["u2"]

@@ -84,12 +84,13 @@ def test_denoise_plays_what_the_library_gives(runs, pair):
     (view,) = shown(last)
     assert view["seconds"] == 2.0
     noisy, rate = soundfile.read(pair[0], dtype="float32")
-    before, after = (soundfile.read(file_at(t["url"]), dtype="float32") for t in view["tracks"])
+    before, after, removed = (soundfile.read(file_at(t["url"]), dtype="float32") for t in view["tracks"])
     assert before[1] == after[1] == rate
     np.testing.assert_array_equal(before[0], noisy)
     # In bfloat16 the rounding differs with the block.
     assert metrics.si_sdr(speechjem.denoise(noisy, rate), after[0]) > 40
-    assert [t["name"] for t in view["tracks"]] == ["Before", "After"]
+    np.testing.assert_allclose(after[0] + removed[0], noisy, atol=1.5 * 2**-15)
+    assert [t["name"] for t in view["tracks"]] == ["Before", "After", "Removed"]
     assert max(view["tracks"][0]["peaks"]) == pytest.approx(np.abs(noisy).max(), abs=1e-4)
 
 

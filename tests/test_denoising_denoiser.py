@@ -162,6 +162,14 @@ def test_tensors_give_tensors(pair, denoiser):
     np.testing.assert_allclose(enhanced.numpy(), denoiser(noisy, RATE), atol=1e-6)
 
 
+def test_prior_improves_speech_as_well(pair):
+    clean, noisy = pair
+    enhanced = speechjem.denoise(noisy, RATE, mode="prior")
+    before, after = (metrics.score(clean, x, RATE) for x in (noisy, enhanced))
+    assert after["si_sdr"].value > before["si_sdr"].value + 2
+    assert after["estoi"].value > before["estoi"].value + 0.02
+
+
 def test_prior_lowers_the_energy(pair):
     model = speechjem.load_model()
     prior = speechjem.Denoiser(model, mode="prior", noise=0.0, precision="float32")

@@ -11,6 +11,7 @@ from conftest import DEVICES
 from pystoi import stoi
 
 from speechjem import classify, load_model
+from speechjem.classification import Classifier
 from speechjem.errors import InputError, UsageError
 from speechjem.generation.editing import Editor
 
@@ -39,14 +40,32 @@ def test_the_editor_works_on_a_device_and_leaves_the_model_where_it_was(device):
     assert model.fbank.mean.device.type == "cpu"
 
 
-def test_gaps_are_filled_better_than_with_silence(editor):
-    silent, filled = CLEAN.copy(), CLEAN.copy()
+def test_gaps_are_filled_better_than_with_silence_or_noise_of_the_level_around(editor):
+    rng = np.random.default_rng(0)
+    silent, noisy, filled = CLEAN.copy(), CLEAN.copy(), CLEAN.copy()
     for gap in GAPS:
-        silent[edges(gap)] = 0.0
+        inside = edges(gap)
+        around = np.concatenate([CLEAN[inside.start - 400 : inside.start], CLEAN[inside.stop :][:400]])
+        silent[inside] = 0.0
+        noisy[inside] = around.std() * rng.standard_normal(inside.stop - inside.start)
         filled = editor.inpaint(filled, RATE, *gap)
     assert stoi(CLEAN, filled, RATE) > stoi(CLEAN, silent, RATE) + 0.01
+    assert stoi(CLEAN, filled, RATE) > stoi(CLEAN, noisy, RATE) + 0.03
     levels = [10 * np.log10(np.mean(filled[edges(g)] ** 2) / np.mean(CLEAN[edges(g)] ** 2)) for g in GAPS]
     assert abs(np.median(levels)) < 6
+
+
+def test_steps_in_a_gap_go_down_the_energy():
+    """What one step fills has more energy than what ten do."""
+    classifier = Classifier()
+    energies = []
+    for steps in (1, 10):
+        filled = CLEAN.copy()
+        for gap in GAPS[:4]:
+            filled = Editor(classifier.model, steps=steps).inpaint(filled, RATE, *gap)
+        energy = classifier.frames(filled, RATE).energy
+        energies.append(np.mean([energy[round(100 * a) : round(100 * b) + 1].mean() for a, b in GAPS[:4]]))
+    assert energies[1] < energies[0] - 0.2
 
 
 def test_what_was_in_the_gap_is_not_looked_at_and_all_else_stays(editor):

@@ -74,6 +74,19 @@ def recognised(waveform):
     return decoder.hyp().hypstr if decoder.hyp() else ""
 
 
+def test_guidance_brings_the_frames_to_the_phones(generator):
+    """log p(y | x) of what is generated is higher with guidance than without."""
+    names = generator.model.config.phones
+    labels = torch.tensor([names.index("S")] * 30 + [names.index("AA")] * 30)
+    jem, means = generator.model.jem, []
+    for guidance in (0.0, 2.0):
+        x = Generator(generator.model, guidance=guidance).frames(labels, seed=0, count=4)
+        with torch.no_grad():
+            posterior = jem.log_posterior(x)
+        means.append(posterior.gather(-1, labels.to(x.device).expand(4, -1)[..., None]).mean())
+    assert means[1] > means[0] + 0.1
+
+
 def test_a_given_pitch_is_the_pitch():
     for pitch in (100.0, 180.0):
         waveform = Generator(pitch=pitch)("aa", 0.6)[0]

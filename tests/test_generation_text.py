@@ -55,9 +55,9 @@ def test_every_word_of_letters_has_phones(word):
     assert set(phones) <= set(PHONES)
 
 
-@pytest.mark.parametrize("words", ["", "  ", "...", "route 66", "naïve", "a@b"])
+@pytest.mark.parametrize("words", ["", "  ", "...", " - ", "\u2018\u2019", "a \u4f60 b"])
 def test_what_is_no_word_is_refused(words):
-    with pytest.raises(UsageError, match=r"no words|not a word"):
+    with pytest.raises(UsageError, match=r"no words|cannot be said"):
         text.pronounce(words)
 
 

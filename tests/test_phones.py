@@ -76,6 +76,55 @@ def test_ipa_is_understood(ipa: str, name: str) -> None:
     assert phones.normalise(ipa) == name
 
 
+@pytest.mark.parametrize(
+    ("ipa", "name"),
+    [
+        pair.split("=")
+        for pair in (
+            "ə=AH ɚ=ER ɝː=ER ɜ˞=ER ɜː=ER ɑː=AA iː=IY uː=UW ɔː=AO t͡ʃ=CH d͡ʒ=JH t͜ʃ=CH ʧ=CH ʤ=JH ˈoʊ=OW ˌa͡ɪ=AY "
+            "əʊ=OW a=AE e=EH ɒ=AO ɫ=L l̩=L n̩=N m̩=M tʰ=T t̚=T ɾ=D ʔ=SIL r=R g=G ç=HH ẽ=EH ɪə=IH "
+            "eə=EH ʊə=UH ɑ_B=AA ᵻ=IH"
+        ).split()
+    ],
+)
+def test_ipa_is_understood_as_people_write_it(ipa: str, name: str) -> None:
+    assert phones.normalise(ipa) == name
+
+
+# The phones of MFA's english_mfa acoustic model, and what they are in words of CMU's dictionary.
+ENGLISH_MFA = """
+AE: a æ; AY: aj; AW: aw; AA: aː ɑ ɑː; B: b bʲ; K: c cʰ cʷ k kʰ kʷ kp; D: d dʲ d̪ ɖ ɾ ɾʲ; JH: dʒ; EY: ej eː;
+EH: e ɛ ɛː; F: f fʲ; HH: h ç; IY: i iː; Y: j; L: l ɫ ɫ̩ ʎ; M: m mʲ m̩ ɱ; N: n n̩ ɲ ɾ̃; OW: o ow əw; AO: oː ɒ ɒː ɔ;
+P: p pʰ pʲ pʷ; S: s; T: t tʰ tʲ tʷ t̪ ʈ ʈʲ ʈʷ; CH: tʃ; UW: u uː ʉ ʉː; V: v vʲ vʷ ʋ; W: w; Z: z; DH: ð; NG: ŋ;
+AH: ɐ ɐː ə; OY: ɔj; ER: ɚ ɜ ɜː ɝ; G: ɟ ɟʷ ɡ ɡb ɡʷ; IH: ɪ; R: ɹ; SH: ʃ; UH: ʊ; ZH: ʒ; TH: θ; SIL: ʔ spn sil
+"""
+
+
+def test_every_phone_of_english_mfa_is_understood() -> None:
+    for group in ENGLISH_MFA.split(";"):
+        name, symbols = group.split(":")
+        assert {phones.normalise(symbol) for symbol in symbols.split()} == {name.strip()}, group
+
+
+@pytest.mark.parametrize(
+    ("transcription", "names"),
+    [
+        ("həˈloʊ wɝːld", "HH AH L OW W ER L D"),
+        ("/ˈspiːt͡ʃ/", "S P IY CH"),
+        ("[tʰɪ̃n]", "T IH N"),
+        ("hh ʌ l oʊ", "HH AH L OW"),
+    ],
+)
+def test_a_transcription_in_ipa_is_split_into_its_phones(transcription: str, names: str) -> None:
+    assert phones.parse(transcription) == names.split()
+
+
+@pytest.mark.parametrize("wrong", ["hɛlqo", "hello", "həˈl5", "ˈ"])
+def test_what_is_neither_is_refused(wrong: str) -> None:
+    with pytest.raises(UsageError, match="There is no phone"):
+        phones.parse(wrong)
+
+
 def test_every_ipa_symbol_of_the_table_but_that_of_silence_names_its_own_phone() -> None:
     speech = [phone for phone in phones.TABLE if phone.name != "SIL"]
     assert [phones.normalise(phone.ipa) for phone in speech] == [phone.name for phone in speech]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -209,3 +210,22 @@ def test_an_impossible_setting_is_named(tmp_path, text, named):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(InputError, match=named):
         settings.read_image_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("unconditional", [0.0, 1.0])
+def test_negatives_go_down_the_energy_of_their_class(digits, unconditional):
+    """A step without noise is x + a/2 * d f(x)[y] / dx; for chains without a class, of logsumexp f(x)."""
+    step = LangevinConfig(steps=1, step_size=0.1, noise=0.0, momentum=0.0, clamp=0.0)
+    energy = replace(QUICK.energy, langevin=step, adapt=False, restart=0.0, unconditional=unconditional)
+    trainer = train_images.Trainer(replace(QUICK, energy=energy), digits[0])
+    network = deepcopy(trainer.model.jem.network)
+    before = trainer.buffer.chains.clone()
+    trainer.step()
+    moved = (trainer.buffer.chains != before).flatten(2).any(2).nonzero()
+    assert len(moved) == energy.chains
+    for label, slot in moved.tolist():
+        x = before[label, slot][None].requires_grad_()
+        logits = network(x).reshape(-1)
+        wanted = torch.logsumexp(logits, 0) if unconditional else logits[label]
+        (slope,) = torch.autograd.grad(wanted, x)
+        torch.testing.assert_close(trainer.buffer.chains[label, slot], (x + 0.05 * slope)[0].detach())

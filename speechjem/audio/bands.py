@@ -13,7 +13,7 @@ import numpy as np
 from .blocks import Fifo
 from .resampling import Resampler
 
-PIECE = 1 << 14  # samples
+PIECE = 1 << 14  # samples at the model's rate, of which a high rate makes fifty times as many
 
 Enhanced = tuple[np.ndarray, np.ndarray]
 """Enhanced samples, and the gain of the upper octave at each of them, both (channels, samples)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FRAMES = 1000  # 10 s
+CHUNK = 1 << 18  # values that are read, resampled and filtered at once: enough to waste no time, and 1 MB
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _BITS = {
 }
 _FLOATS = {"FLOAT": 32, "DOUBLE": 64}
 LOSSY = frozenset(("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "OPUS", "VORBIS"))
-_LARGEST = (1 << 32) - (1 << 16)  # bytes of samples where sizes have 32 bits; headers need some
+_LARGEST = (1 << 32) - (1 << 21)  # bytes of samples where sizes have 32 bits; headers and tags need some
 _VORBIS_CHANNELS = 255  # with more, the encoder ends the process
 _SHORT_SIZES = ("WAV", "AIFF", "AU")
 _MP3_KBITS = {True: (32, 320), False: (8, 160)}  # smallest and largest by whether the rate is 32 kHz or more

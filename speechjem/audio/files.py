@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import stat
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +18,17 @@ import numpy as np
 import soundfile
 
 from ..errors import InputError
+from ..runtime import atomic
 from . import encoding
+from .blocks import CHUNK
 from .formats import CONTAINERS, MUTE, SUFFIXES, conversion, is_foreign
 from .joined import Stream, StreamFile, streams
+from .tags import NONE as NO_TAGS
+from .tags import Tags, put_chunks, put_texts, tags_of
 from .waveform import as_array, check_shape
 
 # libsndfile puts a whole Vorbis write on the stack: one minute in one call is a segmentation fault.
 _WRITE_FRAMES = 1 << 12
-_CHUNK = 1 << 18  # values of all channels
 _UNKNOWN = 1 << 62  # frames; a FLAC file that was written into a pipe promises more
 # A kilobyte of FLAC can say "silence" for an hour.
 _LARGEST = 1 << 27  # values of a recording held in memory, if it has more than ...
@@ -43,6 +45,7 @@ class Audio:
         format: container as soundfile names it, such as "WAV".
         subtype: encoding as soundfile names it, such as "PCM_24".
         bit_rate: of MP3, Opus and Vorbis, in bits a second.
+        tags: title and the like.
     """
 
     samples: np.ndarray
@@ -50,6 +53,7 @@ class Audio:
     format: str
     subtype: str
     bit_rate: float | None = None
+    tags: Tags = NO_TAGS
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class AudioFile:
         raw: whether it has no header, but samples only.
         version: what changes when somebody writes to the file.
         streams: the streams that follow each other in it.
+        tags: title and the like, of the first stream.
     """
 
     path: Path
@@ -76,6 +81,7 @@ class AudioFile:
     raw: bool
     version: tuple[int, ...]
     streams: tuple[Stream, ...]
+    tags: Tags
 
     @property
     def bit_rate(self) -> float | None:
@@ -144,7 +150,8 @@ def open_file(path: str | os.PathLike[str], raw_rate: int | None = None) -> Audi
                 )
             rate, channels, kind = file.samplerate, file.channels, (file.format, file.subtype)
             frames += _frames(file, path)
-    return AudioFile(path, rate, channels, frames, *kind, raw_rate is not None, version, parts)
+    tags = tags_of(path, parts)
+    return AudioFile(path, rate, channels, frames, *kind, raw_rate is not None, version, parts, tags)
 
 
 def read(path: str | os.PathLike[str]) -> Audio:
@@ -171,7 +178,7 @@ def read(path: str | os.PathLike[str]) -> Audio:
         if count > max(_LARGEST, _DENSEST * os.path.getsize(path)):
             raise InputError(f"{path} unfolds to more than {4 * _DENSEST} times its size; give a part of it.")
     whole = np.concatenate(pieces, axis=1)
-    return Audio(whole, file.sample_rate, file.format, file.subtype, file.bit_rate)
+    return Audio(whole, file.sample_rate, file.format, file.subtype, file.bit_rate, file.tags)
 
 
 def _check_source(path: Path) -> None:
@@ -240,7 +247,7 @@ def _name(path: Path) -> str | bytes:
 
 def _next(file: soundfile.SoundFile, path: Path, seconds: float) -> np.ndarray:
     try:
-        piece: np.ndarray = file.read(max(1, _CHUNK // file.channels), dtype="float32", always_2d=True)
+        piece: np.ndarray = file.read(max(1, CHUNK // file.channels), dtype="float32", always_2d=True)
         return piece
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise _unreadable(path, error, f" after {seconds:.1f} s") from error
@@ -261,6 +268,7 @@ def write(
     subtype: str | None = None,
     bit_rate: float | None = None,
     software: str | None = None,
+    tags: Tags = NO_TAGS,
     force: bool = False,
 ) -> None:
     """Write a waveform, whole or not at all.
@@ -281,6 +289,7 @@ def write(
             (PCM_16 for .wav).
         bit_rate: of MP3, Opus and Vorbis, about, in bits a second; the encoder's own by default.
         software: what made it, to be noted in formats that have a place for it (see `software`).
+        tags: title and the like, noted as far as the format has a place for them.
         force: overwrite an existing file.
 
     Raises:
@@ -299,28 +308,24 @@ def write(
     encoding.check_channels(path.suffix, kind, subtype, channels, sample_rate)
     kind = encoding.container(kind, subtype, channels, frames)
     settings = encoding.compression(subtype, channels, sample_rate, bit_rate)
-    # A short name of its own (the target's may be at the limit), hidden so that `find` skips it. Not
-    # from tempfile, whose files nobody else may read.
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()  # says why it cannot be made; libsndfile does not
-        with soundfile.SoundFile(
-            _name(partial), "w", sample_rate, channels, subtype, format=kind, **settings
-        ) as file:
-            if software and kind not in MUTE:
-                file.software = software
-            count = sum(_append(file, piece, path) for piece in samples)
-        _check_written(partial, path, count)
-        check_target(path, force)  # it may have come while this was made
-        os.replace(partial, path)
+        with atomic.beside(path) as partial:
+            partial.touch()  # says why it cannot be made; libsndfile does not
+            with soundfile.SoundFile(
+                _name(partial), "w", sample_rate, channels, subtype, format=kind, **settings
+            ) as file:
+                if software and kind not in MUTE:
+                    file.software = software
+                put_texts(file, tags)
+                count = sum(_append(file, piece, path) for piece in samples)
+            _check_written(partial, path, count)
+            put_chunks(partial, tags)
+            check_target(path, force)  # it may have come while this was made
     # soundfile asserts that all was written, so a full disk may show as an AssertionError.
     except (soundfile.SoundFileError, OSError, ValueError, TypeError, AssertionError) as error:
         message = f"Cannot write {path} ({_cause(error)}); choose another folder, format or sample rate."
         raise InputError(message) from error
-    finally:
-        with contextlib.suppress(OSError):  # after a success it is no longer there
-            partial.unlink()
 
 
 def software(path: Path) -> str:
@@ -358,8 +363,7 @@ def check_target(path: Path, force: bool) -> None:
         raise InputError(f"Cannot write {path}; use one of the suffixes {' '.join(SUFFIXES)}.")
     if os.path.isdir(path):
         raise InputError(f"{path} is a folder; name a file to write.")
-    if os.path.exists(path) and not force:
-        raise InputError(f"{path} exists; pass --force to overwrite it.")
+    atomic.check_new(path, force)
     # A rename would replace a write-protected file without asking.
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise InputError(f"{path} is write-protected; choose another name or make it writable.")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..errors import InputError
 from . import mpeg
 
 _BLOCK = 1 << 14  # bytes looked at at once
@@ -164,17 +165,29 @@ def _mpeg(file: BinaryIO, start: int, size: int) -> Iterator[Stream]:
 
 def _riff(file: BinaryIO, start: int, size: int) -> Iterator[Stream]:
     """WAV: chunks up to the samples. Their size may be left at 0, and it has too few bits beyond 4 GB."""
-    data = start + 12
+    data, byte_rate = start + 12, 0
     while (name := _at(file, data, 4)) not in (b"data", b"") and data < size:
+        byte_rate = _number(file, data + 16, "<I") if name == b"fmt " else byte_rate
         length = _number(file, data + 4, "<I")
         data += 8 + length + length % 2
     length = _number(file, data + 4, "<I")
-    wrong = length == 0 or size - data > 1 << 32
-    if name == b"data" and wrong and not _is_chunk(file, data + 8 + length + length % 2, size):
-        return iter(
-            [Stream(data + 8, size, _rf64(_at(file, start + 12, data - start - 12), size - data - 8))]
-        )
+    end = data + 8 + length + length % 2
+    if name == b"data" and not _is_chunk(file, end, size):
+        if length == 0 or size - data > 1 << 32:
+            head = _rf64(_at(file, start + 12, data - start - 12), size - data - 8)
+            return iter([Stream(data + 8, size, head)])
+        _check_rest(file, end, size, length, byte_rate)
     return _declared(file, start, size, lambda place: place + 8 + _number(file, place + 4, "<I"))
+
+
+def _check_rest(file: BinaryIO, end: int, size: int, length: int, byte_rate: int) -> None:
+    """Raise InputError if more than a second, which is not only zeros, follows the samples of a WAV."""
+    if size - end > byte_rate > 0 and _at(file, end, min(byte_rate, _BLOCK)).strip(b"\0"):
+        told, more = length / byte_rate, (size - end) / byte_rate
+        raise InputError(
+            f"The header of {file.name} ends at {told:.1f} s, and {more:.1f} s of samples may follow; "
+            "repair it (ffmpeg -ignore_length 1 -i INPUT OUTPUT)."
+        )
 
 
 def _rf64(chunks: bytes, length: int) -> bytes:

@@ -7,6 +7,7 @@ length, and a pipe that breaks leaves nothing half-done behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import sys
 import tempfile
@@ -30,9 +31,14 @@ def input_file(path: Path) -> Iterator[Path]:
         return
     with _folder() as folder:
         copy = folder / "standard-input"
-        with copy.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield copy
+        try:
+            with copy.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        except OSError as error:
+            message = f"Standard input cannot be read ({error.strerror}); give a recording to it."
+            raise InputError(message) from error
+        with _called(copy, "standard input"):
+            yield copy
 
 
 @contextlib.contextmanager
@@ -51,13 +57,15 @@ def output_file(path: Path, raw: bool = False) -> Iterator[Path]:
         return
     with _folder() as folder:
         file = folder / "standard-output.wav"
-        yield file
+        with _called(file, "standard output"):
+            yield file
         try:
             _send(file, raw)
         except OSError as error:
             # Python would try to flush what is left at exit, and complain.
             sys.stdout = None
-            message = f"Standard output cannot be written ({error.strerror}); free space."
+            advice = "free space" if error.errno == errno.ENOSPC else "give it to a file or a program"
+            message = f"Standard output cannot be written ({error.strerror}); {advice}."
             if isinstance(error, BrokenPipeError):
                 message = "Standard output was closed before all was written; read it to the end."
             raise InputError(message) from error
@@ -72,6 +80,16 @@ def _send(path: Path, raw: bool) -> None:
         with path.open("rb") as file:
             shutil.copyfileobj(file, out)
     out.flush()
+
+
+@contextlib.contextmanager
+def _called(path: Path, name: str) -> Iterator[None]:
+    """Errors that speak of a temporary file by the name of what it stands for."""
+    try:
+        yield
+    except InputError as error:
+        sentence = str(error).replace(str(path), name)
+        raise InputError(sentence[0].upper() + sentence[1:]) from error
 
 
 @contextlib.contextmanager

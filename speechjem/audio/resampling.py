@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 
 from ..errors import UsageError
-from .waveform import as_array, check_shape
+from .waveform import MOST_CHANNELS, as_array, check_shape
 
 
 def resample(samples: np.ndarray, source_rate: float, target_rate: float) -> np.ndarray:
@@ -51,11 +51,13 @@ def resample_chunks(
         chunks: consecutive pieces, each of shape (channels, samples).
         source_rate, target_rate: in Hz.
     """
-    if source_rate == target_rate:
-        yield from chunks
-        return
     resampler = None
     for chunk in chunks:
+        if len(chunk) > MOST_CHANNELS:
+            check_shape(chunk.shape)
+        if source_rate == target_rate:
+            yield chunk
+            continue
         resampler = resampler or Resampler(source_rate, target_rate, len(chunk))
         yield resampler.push(chunk)
     if resampler:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
+import os
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -28,8 +30,10 @@ INTERRUPTED = 130  # exit code
 def main() -> NoReturn:
     """Entry point: errors become a sentence on stderr and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as tidily as Ctrl-C does
+    _open_standard_streams()
+    codecs.register_error("spell-out", _spell_out)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names of files may be any bytes
+        sys.stdout.reconfigure(errors="spell-out")
     handler = _Stderr()
     handler.setFormatter(_OneLine("speechjem: %(message)s"))
     log.handlers = [handler]
@@ -61,13 +65,37 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _open_standard_streams() -> None:
+    """Open those that are closed, lest a file that is opened take their place, and get what is printed.
+
+    To read from standard input, or to write to standard output, stays an error; messages are lost.
+    """
+    for number, (name, flags) in enumerate(
+        {"stdin": os.O_WRONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}.items()
+    ):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  # stays open
+
+
+def _spell_out(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What cannot be encoded: names of files may be any bytes, and a terminal may lack a sign."""
+    assert isinstance(error, UnicodeEncodeError)
+    part = error.object[error.start : error.end]
+    if all("\udc80" <= sign <= "\udcff" for sign in part):
+        return part.encode("ascii", "surrogateescape"), error.end
+    return part.encode("ascii", "backslashreplace"), error.end
+
+
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # takes none before Python 3.11
     """Writes to what stderr is at the time: a progress bar takes its place, to stay below."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr  # setStream would flush the one before, which may be closed
-        if self.stream is not None:  # it was closed when the process began
-            super().emit(record)
+        super().emit(record)
 
 
 class _OneLine(logging.Formatter):

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, UsageError
+from ..runtime import atomic
 from .app import complain
 from .options import AllowPipes, Force, Json, Seed
 
@@ -18,6 +19,9 @@ data = typer.Typer(help="Check, mend, split, convert and pack Kaldi data directo
 SHOWN = 20  # problems of a data directory
 
 
+PhoneMap = Annotated[
+    Path | None, typer.Option("--map", help="Table 'PHONE OURS', for phones that are spelt in another way.")
+]
 Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp and utt2spk.")]
 
 
@@ -85,10 +89,7 @@ def split_data(
 def import_ctm(
     ctm_file: Annotated[Path, typer.Argument(metavar="FILE", help="CTM of utterances or of recordings.")],
     directory: Directory,
-    phone_map: Annotated[
-        Path | None,
-        typer.Option("--map", help="Table 'PHONE OURS', for phones that are spelt in another way."),
-    ] = None,
+    phone_map: PhoneMap = None,
     force: Force = False,
 ) -> None:
     """Make the phone alignment, ali.ctm, from a CTM of another tool."""
@@ -105,13 +106,14 @@ def import_textgrid(
     directory: Directory,
     folder: Annotated[Path, typer.Argument(help="Folder of TextGrids, each called like its utterance.")],
     tier: Annotated[str, typer.Option(help="Interval tier that has the phones.")] = "phones",
+    phone_map: PhoneMap = None,
     force: Force = False,
 ) -> None:
     """Make the phone alignment, ali.ctm, from Praat's TextGrids."""
     from ..data import textgrid
 
     target = _alignment_target(directory, force)
-    for name in textgrid.import_alignment(directory, folder, tier):
+    for name in textgrid.import_alignment(directory, folder, tier, phone_map):
         complain(f"{name} has no TextGrid, and stays without an alignment.")
     print(target)
 
@@ -143,8 +145,7 @@ def to_lhotse(
 
     targets = [folder / name for name in lhotse.MANIFESTS]
     for target in targets:
-        if target.exists() and not force:
-            raise InputError(f"{target} exists; pass --force to overwrite it.")
+        atomic.check_new(target, force)
     lhotse.save(folder, *lhotse.export_manifests(directory, allow_pipes))
     for target in targets:
         print(target)
@@ -174,6 +175,5 @@ def shard_data(
 
 def _alignment_target(directory: Path, force: bool) -> Path:
     target = directory / "ali.ctm"
-    if target.exists() and not force:
-        raise InputError(f"{target} exists; pass --force to overwrite it.")
+    atomic.check_new(target, force)
     return target

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
+from ..runtime import atomic
 from .batch import each, progress_bar, threads
 from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, StepSize, Verbose
 from .outputs import listed, planned, undone, with_removed, without_outputs, writable
@@ -78,7 +79,9 @@ def denoise(
 ) -> None:
     """Remove noise from recordings: follow the energy for a few steps from the noisy input.
 
-    Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels and level stay.
+    Without -o, in.wav becomes in-denoised.wav beside it. Length, sample rate, channels, level, sample format
+    and about the bit rate stay. Titles, time codes and markers are kept where the format has a place for
+    them; pictures, lyrics and other tags are not.
     """
     from ..audio import pipes
     from ..denoising.denoiser import Denoiser
@@ -173,7 +176,6 @@ def export(
     """
     from ..denoising.graph import to_onnx
 
-    if out.exists() and not force:
-        raise InputError(f"{out} exists; pass --force to overwrite it.")
+    atomic.check_new(out, force)
     to_onnx(out, model, steps)
     print(out)

@@ -70,6 +70,6 @@ def _edit(
     recording = audio.read(source)
     audio.write(
         target, change(recording.samples, recording.sample_rate), recording.sample_rate,
-        subtype=recording.subtype, bit_rate=recording.bit_rate, force=force,
+        subtype=recording.subtype, bit_rate=recording.bit_rate, tags=recording.tags, force=force,
     )  # fmt: skip
     print(target)

@@ -21,9 +21,9 @@ def generate(
     phoneme: Annotated[str | None, typer.Option(help="One phone, such as aa.")] = None,
     phonemes: Annotated[
         str | None,
-        typer.Option(help="A sequence of phones, such as 'hh ah l ow'."),
+        typer.Option(help="A sequence of phones, such as 'hh ah l ow' or 'həˈloʊ'."),
     ] = None,
-    text: Annotated[str | None, typer.Option(help="English words, such as 'hello world'.")] = None,
+    text: Annotated[str | None, typer.Option(help="English text, such as 'Meet me at 5:30.'")] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Output file; with -n 3: out-1.wav ... out-3.wav.")
     ] = Path("out.wav"),

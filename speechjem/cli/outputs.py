@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, UsageError
+from ..runtime import atomic
 from .app import log
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ def undone(tasks: list[Job], label: str) -> tuple[list[Job], set[Job], list[Outc
     for job in tasks:
         source, *targets = job
         # An input is nobody's output: where it would be written over, that is refused.
-        existing = [] if source in targets else [path for path in targets if path.exists()]
+        existing = [] if source in targets else list(filter(os.path.exists, targets))
         try:
             verdicts = {path: done.judge(source, path, label) for path in existing}
         except InputError as error:
@@ -200,5 +202,4 @@ def check_picture(path: Path, force: bool) -> None:
     from .. import plot
 
     plot.picture_format(path)
-    if path.exists() and not force:
-        raise InputError(f"{path} exists; pass --force to overwrite it.")
+    atomic.check_new(path, force)

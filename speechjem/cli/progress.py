@@ -26,7 +26,7 @@ class Bar:
         self._done = 0
         self._shares: dict[Path, float] = {}
         self._progress = Progress(
-            console=Console(stderr=True, soft_wrap=True),
+            console=Console(stderr=True, soft_wrap=True, markup=False, emoji=False),
             transient=total == 1,
             redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
             disable=not (shown and total and sys.stderr.isatty()),

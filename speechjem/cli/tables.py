@@ -17,8 +17,8 @@ def print_table(title: str, header: tuple[str, ...], rows: Iterable[Iterable[str
     table = Table(*header, title=title, title_justify="left")
     for row in rows:
         table.add_row(*row)
-    # A pipe has no width to fit into: leave the columns as wide as they are.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    # A pipe has no width to fit into: leave the columns as wide as they are. Names may look like markup.
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
 
 
 def plain(value: Any) -> str:

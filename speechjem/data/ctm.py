@@ -59,13 +59,13 @@ def import_alignment(directory: Path, ctm: Path, phone_map: Path | None = None) 
         **{utterance.recording: (utterance.audio, 0.0, None) for utterance in utterances},
         **{utterance.name: (utterance.audio, utterance.start, utterance.end) for utterance in utterances},
     }
-    marks = _read(ctm, _recordings(directory), _phone_map(phone_map))
+    marks = _read(ctm, _recordings(directory), phone_spellings(phone_map))
     for name, found in marks.items():
         if name not in spans:
             raise InputError(
                 f"{found[0].place}: {directory} has neither an utterance nor a recording {name}."
             )
-        marks[name] = checked(found, _seconds(*spans[name]))
+        marks[name] = checked(found, seconds(*spans[name]))
     aligned = {
         utterance.name: marks.get(utterance.name)
         or within(marks.get(utterance.recording, []), utterance.start, utterance.end or math.inf)
@@ -179,7 +179,7 @@ def _recordings(directory: Path) -> dict[tuple[str, str], str]:
     return recordings
 
 
-def _phone_map(path: Path | None) -> dict[str, str]:
+def phone_spellings(path: Path | None) -> dict[str, str]:
     """Our phones by those of another set."""
     spelling = {}
     for number, fields in lines(path) if path else ():
@@ -189,7 +189,7 @@ def _phone_map(path: Path | None) -> dict[str, str]:
     return spelling
 
 
-def _seconds(source: Source, start: float, end: float | None) -> float:
+def seconds(source: Source, start: float, end: float | None) -> float:
     """Length of a recording, or of a segment of it; infinite for a pipe, which would have to be run."""
     if end is not None:
         return end - start

@@ -2,57 +2,72 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import phones
-from ..errors import InputError, SpeechjemError, UsageError
+from ..errors import InputError, SpeechjemError
+from . import ctm
 from .kaldi import read_directory
 from .tables import write_table
 
 TIER = "phones"  # as the Montreal Forced Aligner calls it
 
 
-def import_alignment(directory: Path, folder: Path, tier: str = TIER) -> list[str]:
+def import_alignment(
+    directory: Path, folder: Path, tier: str = TIER, phone_map: Path | None = None
+) -> list[str]:
     """Write ali.ctm from one TextGrid an utterance.
 
     Empty labels are silence; other spellings of phones are those of `phones.normalise`.
 
     Args:
         directory: data directory; an ali.ctm that is there is written over.
-        folder: of the TextGrids, each called like its utterance, at any depth.
+        folder: of the TextGrids, each called like its utterance, at any depth, ``.TextGrid`` in any case.
         tier: name of the interval tier that has the phones.
+        phone_map: table of lines ``PHONE OURS``, for phones that are spelt in another way.
 
     Returns:
         Utterances without a TextGrid, in the order of the directory.
 
     Raises:
-        InputError: naming the file, for a TextGrid that cannot be read, lacks the tier or has an unknown
-            phone; and if there is none at all.
+        InputError: naming the file, for a TextGrid that cannot be read, lacks the tier, has an unknown
+            phone, or one that ends after the recording; for two of one name; and if there is none at all.
         SpeechjemError: if praatio is not installed.
     """
-    files = {path.stem: path for path in sorted(folder.rglob("*.TextGrid"))}
-    utterances = [utterance.name for utterance in read_directory(directory, with_alignments=False)]
-    aligned = [name for name in utterances if name in files]
-    if not aligned:
+    utterances = read_directory(directory, allow_pipes=True, with_alignments=False)
+    files = _files(folder, {utterance.name for utterance in utterances})
+    if not files:
         raise InputError(f"{folder} has no TextGrid that is called like an utterance of {directory}.")
-    rows = [row for name in aligned for row in _rows(name, files[name], tier)]
-    write_table(directory / "ali.ctm", rows)
-    return [name for name in utterances if name not in files]
+    spelling = ctm.phone_spellings(phone_map)
+    found = []
+    for utterance in utterances:
+        if utterance.name in files:
+            marks = _marks(files[utterance.name], tier, spelling)
+            length = ctm.seconds(utterance.audio, utterance.start, utterance.end)
+            found += ctm.rows(utterance.name, ctm.checked(marks, length))
+    write_table(directory / "ali.ctm", found)
+    return [utterance.name for utterance in utterances if utterance.name not in files]
 
 
-def _rows(name: str, path: Path, tier: str) -> list[list[str]]:
-    """Lines of a CTM."""
-    rows = []
+def _files(folder: Path, names: set[str]) -> dict[str, Path]:
+    """The TextGrid of every name that has one."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() == ".textgrid" and path.stem in names:
+            if path.stem in files:
+                raise InputError(f"{files[path.stem]} and {path} are of one utterance; remove one of them.")
+            files[path.stem] = path
+    return files
+
+
+def _marks(path: Path, tier: str, spelling: Mapping[str, str]) -> list[ctm.Mark]:
+    marks = []
     for start, end, label in _intervals(path, tier):
-        if not 0 <= start <= end < math.inf:
-            raise InputError(f"{path}, tier {tier}: an interval from {start} to {end} s is impossible.")
-        try:
-            phone = phones.normalise(label or phones.SILENCE)
-        except UsageError as error:
-            raise InputError(f"{path}, tier {tier}, {start:.2f} s: {error}") from error
-        rows.append([name, "1", f"{start:.3f}", f"{end - start:.3f}", phone])
-    return rows
+        place = f"{path}, tier {tier}, {start:.2f} s"
+        phone = spelling.get(label) or ctm.normalised(label or phones.SILENCE, place)
+        marks.append(ctm.Mark(start, end, phone, place))
+    return marks
 
 
 def _intervals(path: Path, tier: str) -> list[tuple[float, float, str]]:

@@ -79,7 +79,7 @@
         track.addEventListener("error", () => this.complain());
       }
       root.addEventListener("keydown", (event) => this.press(event));
-      this.choose(view.tracks.length - 1);
+      this.choose(Math.min(1, view.tracks.length - 1)); // what came out
     }
 
     disconnectedCallback() {
@@ -260,7 +260,7 @@
         ArrowRight: () => this.seek(this.position + SEEK),
         Home: () => this.seek(0),
         End: () => this.seek(this.seconds),
-        x: () => this.choose((this.active + 1) % this.tracks.length),
+        x: () => this.choose((this.active || this.tracks.length) - 1),
       };
       const action = actions[event.key];
       if (

@@ -95,6 +95,7 @@ class Runs:
         tracks = [
             _track(folder / f"{name}.wav", "Before", noisy.samples, noisy),
             _track(folder / f"{name}-denoised.wav", "After", enhanced, noisy),
+            _track(folder / f"{name}-removed.wav", "Removed", noisy.samples - enhanced, noisy),
         ]
         panels = _panels(folder, noisy.samples, enhanced, noisy.sample_rate)
         seconds = total / noisy.sample_rate
@@ -228,7 +229,9 @@ def read(path: str | None) -> audio.Audio:
                 "'speechjem denoise' takes any length."
             )
         pieces.append(piece)
-    return audio.Audio(np.concatenate(pieces, axis=1), file.sample_rate, file.format, file.subtype)
+    return audio.Audio(
+        np.concatenate(pieces, axis=1), file.sample_rate, file.format, file.subtype, file.bit_rate, file.tags
+    )
 
 
 def watched(work: Callable[[Watch], None]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -287,7 +290,7 @@ def _check_steps(steps: int | None) -> None:
 
 
 def _track(path: Path, name: str, samples: np.ndarray, like: audio.Audio) -> views.Track:
-    audio.write(path, samples, like.sample_rate, subtype=like.subtype, bit_rate=like.bit_rate)
+    audio.write(path, samples, like.sample_rate, subtype=like.subtype, bit_rate=like.bit_rate, tags=like.tags)
     return views.track(name, views.address(path), samples)
 
 

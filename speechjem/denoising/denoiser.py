@@ -17,7 +17,7 @@ from typing_extensions import Unpack
 from .. import audio
 from ..audio import level
 from ..audio.bands import AnyRate, Enhanced
-from ..audio.blocks import Block, Blocks
+from ..audio.blocks import CHUNK, Block, Blocks
 from ..audio.rumble import RumbleFilter
 from ..energy.jem import JEM
 from ..errors import UsageError
@@ -27,7 +27,6 @@ from ..runtime.device import choose_device, own_modes, use_bfloat16
 from . import modes
 from .path import SignalPath, Whole
 
-CHUNK = 1 << 18  # samples of an array that are resampled at once
 Samples = TypeVar("Samples", np.ndarray, Tensor)
 
 

@@ -42,7 +42,7 @@ class FileDenoiser:
     @property
     def label(self) -> str:
         """What outputs say about how they were made; loads the model, and raises what `Denoiser` does."""
-        return _load(self)[1]
+        return _loaded(self)[1]
 
     def __call__(self, source: Path, target: Path, removed: Path | None = None) -> float:
         """Denoise a file.
@@ -58,7 +58,7 @@ class FileDenoiser:
             InputError: the source cannot be read, or the target not written.
             UsageError, ModelError: as `Denoiser`, when a process calls it first.
         """
-        denoiser, label = _load(self)
+        denoiser, label = _loaded(self)
         raw = self.raw_rate is not None
         with pipes.input_file(source) as readable, pipes.output_file(target, raw) as writable:
             recording = audio.open_file(readable, self.raw_rate)
@@ -71,6 +71,7 @@ class FileDenoiser:
                 frames=recording.frames,
                 subtype=recording.subtype,
                 bit_rate=recording.bit_rate,
+                tags=recording.tags,
                 software=None if target == pipes.PIPE else label,
                 force=self.force,
             )
@@ -84,6 +85,7 @@ class FileDenoiser:
                     frames=recording.frames,
                     subtype=recording.subtype,
                     bit_rate=recording.bit_rate,
+                    tags=recording.tags,
                     software=label,
                     force=self.force,
                 )
@@ -112,12 +114,13 @@ def _difference(recording: AudioFile, output: AudioFile) -> Iterator[np.ndarray]
 _LOADING = threading.Lock()
 
 
-def _load(files: FileDenoiser) -> tuple[Denoiser, str]:
+def _loaded(files: FileDenoiser) -> tuple[Denoiser, str]:
+    """A denoiser, and what its outputs say."""
     with _LOADING:
-        return _loaded(files.settings, files.run)
+        return _load(files.settings, files.run)
 
 
 @functools.lru_cache(maxsize=4)  # a Dask worker may serve a few runs by turns
-def _loaded(settings: tuple[tuple[str, Any], ...], run: str) -> tuple[Denoiser, str]:
+def _load(settings: tuple[tuple[str, Any], ...], run: str) -> tuple[Denoiser, str]:
     denoiser = Denoiser(**dict(settings))
     return denoiser, done.label(denoiser)

@@ -16,7 +16,7 @@ from ..energy.jem import JEM
 from ..energy.langevin import sample, with_given
 from ..errors import UsageError
 from ..models.speech import MODES, SpeechModel
-from .noise_model import Observation
+from .noise_model import NoiseModel
 
 # Steps reach further and further; what comes from 3 s away changes the output by less than -95 dB.
 FADED = 300  # frames
@@ -142,9 +142,9 @@ class PriorMode:
         return fbank.normalise(fbank.log_mel(real.square() + imaginary.square()))
 
     def follow(self, noisy: Tensor, generator: torch.Generator | None) -> Tensor:
-        observation = Observation(self.model.fbank, noisy, self.model.config.denoise_noise_weight)
+        noise_model = NoiseModel(self.model.fbank, noisy, self.model.config.denoise_noise_weight)
         return sample(
-            lambda x: self.jem.gradient(x) + observation.gradient(x), noisy, self.sampler, generator
+            lambda x: self.jem.gradient(x) + noise_model.gradient(x), noisy, self.sampler, generator
         )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..features.fbank import Fbank
 
 
-class Observation:
+class NoiseModel:
     """Energy of noisy frames given clean ones.
 
     Args:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import SpeechjemError, UsageError
 from ..phones import SILENCE
+from . import reading
 
 PAUSES = ",;:.?!"
 # A few hundred spelling rules would do better; these get most of an unknown name across. Longest match first.
@@ -30,23 +31,21 @@ LONG = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW"}  # before a conso
 def pronounce(text: str) -> list[str]:
     """Phones of a text, with silence at its ends and where punctuation asks for a pause.
 
-    A word that the dictionary lacks is spelt out by rule, with a warning.
+    Numbers, abbreviations and signs are said as in `reading.spoken`. A word that the dictionary lacks is
+    spelt out by rule, with a warning.
 
     Raises:
-        UsageError: if there are no words, or something that is neither a word nor punctuation.
-        SpeechjemError: if the package with the dictionary is not installed.
+        UsageError: if there are no words, or one that cannot be said, such as one of another script.
+        SpeechjemError: if the package with the dictionary, or with the numbers, is not installed.
     """
-    tokens = re.findall(
-        rf"[^\s{PAUSES}]+|[{PAUSES}]", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    )
+    tokens = re.findall(rf"[^\s{PAUSES}]+|[{PAUSES}]", reading.spoken(text, _dictionary()))
     phones = [SILENCE]
     for token in tokens:
         if token in PAUSES:
             phones += [SILENCE] if phones[-1] != SILENCE else []
             continue
-        word = token.strip("\"()-'")
-        for part in word.split("-"):
-            phones += _word(part)
+        for part in re.split("-+", token.strip("-'")):
+            phones += _word(part) if part else []
     if phones == [SILENCE]:
         raise UsageError("The text has no words; give some, such as 'hello world'.")
     return phones if phones[-1] == SILENCE else [*phones, SILENCE]
@@ -54,12 +53,26 @@ def pronounce(text: str) -> list[str]:
 
 def _word(word: str) -> list[str]:
     if not re.fullmatch(r"[a-z']+", word):
-        raise UsageError(f"{word!r} is not a word of English letters; write numbers and signs as words.")
-    known = _dictionary().get(word)
+        raise UsageError(
+            f"{word!r} cannot be said: it is not of English letters; write it in others, or leave it out."
+        )
+    known = _dictionary().get(word) or _possessive(word)
     if known is None:
         known = " ".join(spell(word.replace("'", "")))
         warnings.warn(f"{word!r} is not in the dictionary; it is read as {known}.", stacklevel=3)
     return known.split()
+
+
+def _possessive(word: str) -> str | None:
+    """Phones of a word with 's or ' at its end, if the dictionary has it without."""
+    stem, _, ending = word.rpartition("'")
+    phones = _dictionary().get(stem)
+    if phones is None or ending not in ("", "s"):
+        return None
+    last = phones.split()[-1]
+    if last in ("S", "Z", "SH", "ZH", "CH", "JH"):
+        return f"{phones} IH Z" if ending else phones
+    return f"{phones} {'S' if last in ('P', 'T', 'K', 'F', 'TH') else 'Z'}" if ending else phones
 
 
 def spell(word: str) -> list[str]:

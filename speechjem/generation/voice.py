@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +59,24 @@ class Voice:
 
 def _pitch(mono: np.ndarray, rate: int) -> float | None:
     """Median of the voiced frames (pYIN, Mauch and Dixon, ICASSP 2014)."""
+    pitch, voiced, _ = _pyin()(mono, fmin=PITCHES[0], fmax=PITCHES[1], sr=rate)
+    return float(np.median(pitch[voiced])) if voiced.any() else None
+
+
+def _pyin() -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """librosa's pYIN, once numba has a folder to compile it into.
+
+    numba refuses to work for a user who may write neither to the package nor to a home.
+    """
     import librosa
 
-    pitch, voiced, _ = librosa.pyin(mono, fmin=PITCHES[0], fmax=PITCHES[1], sr=rate)
-    return float(np.median(pitch[voiced])) if voiced.any() else None
+    try:
+        return librosa.pyin
+    except RuntimeError:  # cannot cache function
+        import numba
+
+        # Not a folder that others can make: what is cached is code.
+        folder = tempfile.mkdtemp(prefix="speechjem-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
+        return librosa.pyin

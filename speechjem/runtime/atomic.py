@@ -1,12 +1,37 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and that replace others only when they are told to."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from ..errors import InputError
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Raise InputError if a file exists that is not to be replaced."""
+    if os.path.exists(path) and not force:
+        raise InputError(f"{path} exists; pass --force to overwrite it.")
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A name in the same folder to write to, renamed to `path` at the end; after a failure nothing is left.
+
+    It is short (the target's name may be at the limit), and hidden so that nobody takes it for a result. It
+    is not from tempfile, whose files nobody else may read.
+    """
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(OSError):  # after a success it is no longer there
+            partial.unlink()
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
@@ -19,13 +44,10 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     Raises:
         OSError: as `write`, naming the file.
     """
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
-        write(partial)
-        os.replace(partial, path)
+        with beside(path) as partial:
+            write(partial)
     except OSError as error:
         if error.errno is not None:
             error.filename = str(path)  # that of a write has none
         raise
-    finally:
-        partial.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ class TrainingLog:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
-            console=Console(stderr=True),
+            console=Console(stderr=True, markup=False, emoji=False),
             disable=not progress,
         )
         self.task = self.bar.add_task("", total=updates, completed=done)

@@ -145,7 +145,8 @@ def _audio_seeds() -> list[bytes]:
         channels = 1 if kind in ("WVE", "SVX") or subtype == "GSM610" else 2
         soundfile.write(buffer, rng.uniform(-0.5, 0.5, (400, channels)), RATE, subtype, format=kind)
         seeds.append(buffer.getvalue())
-    return seeds
+    joined = [2 * seed for seed in seeds if seed.startswith((b"OggS", b"fLaC", b"\xff"))]
+    return seeds + joined
 
 
 # Data directories
