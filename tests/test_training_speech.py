@@ -346,14 +346,6 @@ def test_fine_structure_and_phase_are_learnt(toy_corpus, device):
     assert (trainer.model.descent.log_fine_size.grad != 0).any()
 
 
-@pytest.mark.parametrize("frames", [1, 12, 41, 48, 60])
-def test_pieces_put_together_are_the_whole(frames):
-    x = torch.randn(2, frames, 3)
-    pieces = train._pieces(x, 12)
-    assert pieces.shape == (2 * math.ceil(frames / 12), 12, 3)
-    assert torch.equal(train._joined(pieces, frames), x)
-
-
 def test_matrices_inside_the_network_are_trained_by_muon_and_all_else_by_adamw(toy_corpus):
     trainer = Trainer(QUICK, toy_corpus)
     muon, adamw = trainer.optimisers
@@ -579,7 +571,7 @@ def test_a_training_of_a_version_with_fewer_settings_goes_on(toy_corpus, tmp_pat
     trainer, _ = run(QUICK, corpus, 11)
     state = trainer.state_dict()
     known = json.loads(state["config"])
-    del known["cut"], known["energy"]["longer_every"]
+    del known["conditioned"], known["energy"]["longer_every"]
     torch.save(state | {"config": json.dumps(known)}, tmp_path / "checkpoint.pt")
     train.train(QUICK, tmp_path, corpus=corpus, progress=False)
     assert [row["update"] for row in rows(tmp_path)] == [12]

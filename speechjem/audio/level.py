@@ -23,7 +23,8 @@ SHARE = 80  # percent of the blocks that lie below the level
 SMOOTH = 0.5  # seconds over which the level moves
 LOUDER = 2.0  # dB by which the level lies above the RMS of running speech
 USUAL = -30.0  # dB re full scale: the level of what nothing was heard of
-LOWEST = -66.0  # dB re full scale: what is softer is taken for silence, not for soft speech
+RANGE = 46.0  # dB below its highest level that a recording is followed; what is softer is silence
+LOWEST = -66.0  # dB re full scale: as far down a stream is followed, which does not know its highest level
 
 
 class Powers:
@@ -69,7 +70,8 @@ def follow(powers: np.ndarray) -> np.ndarray:
     before, after = (
         np.clip(start, 0, blocks - window) + window // 2 for start in (place - window + 1, place)
     )
-    lower = np.minimum(shares[:, before], shares[:, after]).clip(min=LOWEST)
+    lower = np.minimum(shares[:, before], shares[:, after])
+    lower = np.maximum(lower, lower.max(axis=1, keepdims=True) - RANGE)
     taps = np.hanning(round(SMOOTH / BLOCK) + 3)[1:-1]
     smooth: np.ndarray = convolve1d(lower, taps / taps.sum(), axis=1, mode="nearest")
     return smooth

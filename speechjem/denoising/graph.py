@@ -5,7 +5,8 @@
     spectrum * gain --inverse STFT--> waveform
 
 ONNX has no complex numbers and no inverse STFT: both transforms are written as convolutions with the windowed
-sines and cosines.
+sines and cosines. The graph has one level for a recording, where `Denoiser` follows it: for recordings of up to
+3 s that is the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..audio import rumble
+from ..audio import level, rumble
 from ..errors import SpeechjemError
 from ..features.phase import Spectrum
 from ..models import checkpoint
@@ -69,9 +70,19 @@ class Graph(nn.Module):
             noisy: shape (channels, samples), full scale 1.
         """
         clear = F.conv1d(noisy[:, None], self.rumble, padding=self.rumble.shape[-1] // 2)[:, 0]
-        level = self.model.fbank.level_gain(clear)
-        enhanced, _ = self.path.enhance(clear * level, self)
-        return enhanced / level
+        gain = self._level_gain(clear)
+        enhanced, _ = self.path.enhance(clear * gain, self)
+        return enhanced / gain
+
+    def _level_gain(self, waveform: Tensor) -> Tensor:
+        """One gain for all of a recording, shape (channels, 1): the `level.Curve` of `level.WINDOW` seconds."""
+        config = self.model.config.fbank
+        size = round(level.BLOCK * config.sample_rate)
+        powers = F.avg_pool1d(waveform.square()[:, None], size, ceil_mode=True)[:, 0]
+        count = torch.ones_like(powers).sum(1, keepdim=True)  # which is data to ONNX, and no shape
+        place = (count * (level.SHARE / 100) + 1e-3).long()
+        shared = powers.clamp_min(1e-12).sort(dim=1).values.gather(1, place)
+        return 10 ** ((config.level + level.LOUDER) / 20) / shared.sqrt()
 
     def analyse(self, waveform: Tensor) -> Spectrum:
         """`Fbank.stft` without complex numbers."""

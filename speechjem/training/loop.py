@@ -104,22 +104,23 @@ class Trainer(Generic[M]):
             torch.backends.cudnn.allow_tf32 = False  # float32 means it, as in matrix products by default
 
     def step(self) -> dict[str, float]:
-        """One update; returns its metrics.
+        """One update; returns its metrics, of recorded updates only every `log_every` ones.
 
         Raises:
             DivergenceError: if a loss, a gradient or a logit leaves the healthy range.
         """
         self._set_learning_rate()
         work = self._replayed or self._gradients
-        measured = work(self._plan(self._batch()))
+        measured, metrics = work(self._plan(self._batch())), {}
+        # To ask a GPU how it went is to wait for it.
+        looked_at = (self.config.log_every, self.config.save_every)
+        if self._replayed is None or any((self.update + 1) % number == 0 for number in looked_at):
+            metrics = dict(zip(self._names, measured.tolist(), strict=True))
+            self._guard(metrics)
         for optimiser in self.optimisers:
             optimiser.step()
         self.average.update_parameters(self.model)
         self.update += 1
-        if self._replayed is not None and self.update % self.config.log_every:
-            return {}  # to ask a GPU how it went is to wait for it
-        metrics = dict(zip(self._names, measured.tolist(), strict=True))
-        self._guard(metrics)
         return metrics
 
     def _plan(self, batch: Any) -> tuple[Tensor, ...]:
