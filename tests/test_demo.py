@@ -230,7 +230,7 @@ def write(folder, name, samples, rate):
         ),
         (lambda runs, folder: runs.generate("words", "a" * (MAX_CHARACTERS + 1)), "at most"),
         (lambda runs, folder: runs.generate("phones", "aa", 101), "at most 100"),
-        (lambda runs, folder: runs.generate("words", "4 you"), "not a word of English letters"),
+        (lambda runs, folder: runs.generate("words", "кот"), "not of English letters"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_a_sentence(runs, tmp_path, run, message):
