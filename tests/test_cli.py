@@ -578,7 +578,7 @@ def test_two_inputs_for_one_output_are_refused(run, tmp_path):
         ((), "--phoneme"),
         (("--text", "hello", "--phoneme", "aa"), "one of"),
         (("--text", "hello", "--seconds", "1"), "--text"),
-        (("--text", "route 66"), "66"),
+        (("--text", "route 你"), "你"),
         (("--text", "..."), "no words"),
         (("--durations", "0.1", "--phoneme", "aa"), "--phonemes"),
         (("--seconds", "0"), "more than 0"),
