@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from . import audio
-from .errors import InputError, UsageError
+from .errors import InputError, SpeechjemError, UsageError
 
 log = logging.getLogger("speechjem")
+_NO_DNSMOS = "DNSMOS needs speechmos; run: pip install 'speechjem[score]'."
 _TOLERANCE = 0.1  # seconds by which the two lengths may differ: codecs pad
 _PESQ_SECONDS = 20.0
 _STOI_SECONDS = 0.4  # 30 frames of 256 samples at 10 kHz, half overlapping
@@ -269,6 +270,37 @@ def dnsmos(samples: np.ndarray, sample_rate: int) -> dict[str, Score]:
     return {f"dnsmos_{name}": Score(float(values[f"{name}_mos"])) for name in names}
 
 
+def dnsmos_file(path: str | os.PathLike[str]) -> dict[str, Score]:
+    """DNSMOS of a file, averaged over its channels.
+
+    Args:
+        path: audio file.
+
+    Returns:
+        Scores by name as in `dnsmos`; a measure that any channel lacks has that channel's reason.
+
+    Raises:
+        InputError: the file cannot be read.
+        SpeechjemError: speechmos is not installed.
+    """
+    check_dnsmos()
+    recording = audio.read(path)
+    scores = [dnsmos(channel, recording.sample_rate) for channel in recording.samples]
+    return {name: _mean([channel[name] for channel in scores]) for name in scores[0]}
+
+
+def check_dnsmos() -> None:
+    """See that DNSMOS can be computed.
+
+    Raises:
+        SpeechjemError: speechmos is not installed.
+    """
+    try:
+        import speechmos.dnsmos  # noqa: F401
+    except ImportError as error:
+        raise SpeechjemError(_NO_DNSMOS) from error
+
+
 def pairs(
     reference: str | os.PathLike[str],
     estimate: str | os.PathLike[str],
@@ -393,7 +425,7 @@ def _dnsmos(samples: np.ndarray) -> dict[str, float]:
     try:
         from speechmos import dnsmos
     except ImportError as error:
-        raise NoValue("DNSMOS needs speechmos; run: pip install 'speechjem[demo]'") from error
+        raise NoValue(_NO_DNSMOS.rstrip(".")) from error
     return dict(dnsmos.run(samples, 16000))
 
 

@@ -15,6 +15,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import soundfile
+import speechmos.dnsmos
 
 from speechjem import phones
 from speechjem.models import checkpoint
@@ -370,6 +371,38 @@ def test_score_says_why_a_metric_is_missing(run):
     assert "silent" in row["reasons"]["pesq_wb"]
 
 
+def test_score_without_reference_gives_what_speechmos_gives(run):
+    samples = Path(__file__).parents[1] / "samples"
+    noisy, rate = soundfile.read(samples / "noisy.flac", dtype="float32")
+    os.makedirs("out/deep")
+    for name, levels in (("out/a.wav", [1]), ("out/deep/b.wav", [1, 0.5])):
+        soundfile.write(name, np.stack([noisy * level for level in levels], axis=1), rate, "FLOAT")
+    write("out/silent.wav", np.zeros(RATE))
+    code, out, _ = run("score", "--no-reference", "out", samples / "clean.flac", "--json")
+    rows = {row["file"]: row for row in map(json.loads, out.splitlines())}
+    assert code == 0
+    assert set(rows) == {"out/a.wav", "out/deep/b.wav", "out/silent.wav", str(samples / "clean.flac")}
+    expected = [speechmos.dnsmos.run(noisy * level, rate)["ovrl_mos"] for level in (1, 0.5)]
+    assert rows["out/a.wav"]["dnsmos_ovrl"] == pytest.approx(expected[0], abs=1e-3)
+    assert rows["out/deep/b.wav"]["dnsmos_ovrl"] == pytest.approx(np.mean(expected), abs=1e-3)
+    assert rows["out/silent.wav"]["dnsmos_sig"] is None
+    assert "silent" in rows["out/silent.wav"]["reasons"]["dnsmos_sig"]
+    code, out, _ = run("score", "--no-reference", "out")
+    assert "mean of 3" in out
+    assert "dnsmos_bak" in out
+
+
+def test_score_without_reference_names_what_it_cannot_judge(run, monkeypatch):
+    write("good.wav", speech_like(1.0))
+    with open("bad.wav", "wb") as file:
+        file.write(b"no audio")
+    refused(run("score", "--no-reference", "good.wav", "bad.wav"), 1, "bad.wav")
+    refused(run("score", "good.wav"), 2, "--no-reference")
+    refused(run("score", "good.wav", "good.wav", "good.wav"), 2, "--no-reference")
+    monkeypatch.setitem(sys.modules, "speechmos", None)
+    refused(run("score", "--no-reference", "good.wav"), 1, "pip install 'speechjem[score]'")
+
+
 def test_classify_writes_a_ctm_without_gaps(run):
     write("utt.wav", speech_like(1.5))
     code, out, _ = run("classify", "utt.wav", "--ctm")
@@ -545,7 +578,7 @@ def test_two_inputs_for_one_output_are_refused(run, tmp_path):
         ((), "--phoneme"),
         (("--text", "hello", "--phoneme", "aa"), "one of"),
         (("--text", "hello", "--seconds", "1"), "--text"),
-        (("--text", "route 66"), "66"),
+        (("--text", "route 你"), "你"),
         (("--text", "..."), "no words"),
         (("--durations", "0.1", "--phoneme", "aa"), "--phonemes"),
         (("--seconds", "0"), "more than 0"),

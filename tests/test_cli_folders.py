@@ -44,7 +44,7 @@ def test_what_is_not_read_is_named_and_counted_while_the_rest_is_done(run):
     assert (code, {line.split()[0] for line in out.splitlines()}) == (1, {"a"})
     assert "2 of 3 files failed" in err
     rows = [json.loads(line) for line in run("denoise", "in", "-o", "new", "--json")[1].splitlines()]
-    assert [row["file"] for row in rows if "error" in row] == ["in/talk.m4a", "in/gone.flac"]
+    assert [row["file"] for row in rows if "error" in row] == ["in/gone.flac", "in/talk.m4a"]
 
 
 def test_an_empty_folder_does_not_keep_the_others_from_being_done(run):

@@ -94,6 +94,19 @@ def test_denoise_plays_what_the_library_gives(runs, pair):
     assert max(view["tracks"][0]["peaks"]) == pytest.approx(np.abs(noisy).max(), abs=1e-4)
 
 
+def test_the_first_view_is_a_recording_before_and_after(runs, pair, monkeypatch):
+    first = runs.first_view(*pair)
+    *_, last = runs.denoise(*pair)
+    assert first[2] == last[2]
+    tracks = [[file_at(t["url"]) for t in shown(outputs)[0]["tracks"]] for outputs in (first, last)]
+    assert [path.read_bytes() for path in tracks[0]] == [path.read_bytes() for path in tracks[1]]
+    assert runs.first_view(*pair) == first
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3000)
+    assert all(file_at(t["url"]).exists() for t in shown(runs.first_view(*pair))[0]["tracks"])
+    assert runs.first_view(*pair) != first, "made anew before its files go"
+
+
 def test_denoise_scores_against_the_reference(runs, pair):
     *_, last = runs.denoise(*pair)
     after = file_at(shown(last)[0]["tracks"][1]["url"])
@@ -230,7 +243,7 @@ def write(folder, name, samples, rate):
         ),
         (lambda runs, folder: runs.generate("words", "a" * (MAX_CHARACTERS + 1)), "at most"),
         (lambda runs, folder: runs.generate("phones", "aa", 101), "at most 100"),
-        (lambda runs, folder: runs.generate("words", "4 you"), "not a word of English letters"),
+        (lambda runs, folder: runs.generate("words", "кот"), "not of English letters"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_a_sentence(runs, tmp_path, run, message):

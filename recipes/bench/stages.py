@@ -7,8 +7,8 @@ file.
 The limit is measured beside it, with the largest product of the network at the same precision and threads.
 """
 
-import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,11 +20,12 @@ from speechjem import audio
 from speechjem.denoising.denoiser import Denoiser
 from speechjem.energy.tdnn import NetworkConfig
 
+sys.path.append(str(Path(__file__).parents[1] / "steps"))
+import common
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("recording", type=Path)
     parser.add_argument("--model")
     parser.add_argument("--repeat", type=int, default=20)

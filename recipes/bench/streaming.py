@@ -7,9 +7,9 @@ ten times as often as by default, so that memory shows what reading adds. Second
 work on the machine changes little; memory is the peak of the process before the first update.
 """
 
-import argparse
 import os
 import resource
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -23,11 +23,12 @@ from speechjem.data.shards import Shards, Window
 from speechjem.training.settings import TrainConfig, read_config
 from speechjem.training.speech import Trainer
 
+sys.path.append(str(Path(__file__).parents[1] / "steps"))
+import common
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("conf", type=Path)
     parser.add_argument("shards", help="pattern of their paths")
     parser.add_argument("--repeat", type=int, default=1)

@@ -6,7 +6,7 @@ DATA is a data directory with an alignment. The first ten updates, which load an
 Seconds are of the clock: nothing else should run.
 """
 
-import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from speechjem.runtime.device import choose_device
 from speechjem.training.settings import read_config
 from speechjem.training.speech import Trainer
 
+sys.path.append(str(Path(__file__).parents[1] / "steps"))
+import common
+
 FIRST = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("conf", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--device", default="auto")

@@ -42,7 +42,7 @@ conf=$(realpath "${conf:-$(dirname "$0")/conf/librispeech.yaml}")
 mkdir -p "$dir"
 absolute corpus unlabelled noise dir
 cd "$(dirname "$0")"
-. ./path.sh
+. ../utils/path.sh
 . ./cmd.sh
 
 resource=12

@@ -36,7 +36,7 @@ stop_stage=7
 mkdir -p "$dir"
 absolute corpus unlabelled noise models dir
 cd "$(dirname "$0")"
-. ./path.sh
+. ../utils/path.sh
 . ./cmd.sh
 
 resource=31

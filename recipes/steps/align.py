@@ -9,16 +9,15 @@ beside those of the Montreal Forced Aligner.
 An utterance that cannot be aligned is named on stderr and stays without an alignment.
 """
 
-import argparse
 import multiprocessing
 import sys
 from functools import partial
 from pathlib import Path
 
+import common
 import numpy as np
 from pocketsphinx import Decoder
 
-from speechjem import audio
 from speechjem.data.kaldi import Utterance, read_directory
 from speechjem.data.tables import lines
 from speechjem.generation.text import spell
@@ -30,9 +29,7 @@ Phones = list[tuple[str, int, int]]  # name, first frame, number of frames
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--nj", type=int, default=1, help="processes")
     arguments = parser.parse_args()
@@ -57,7 +54,7 @@ def main() -> None:
 def align(utterance: Utterance, texts: dict[str, str]) -> Phones:
     """Phones of an utterance; none if its text does not fit."""
     recording = utterance.read()
-    samples = audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
+    samples = common.mono(recording, RATE)
     raw = np.round(samples.clip(-1, 1) * 32767).astype("<i2").tobytes()
     # Wide beams: a right text shall never be lost.
     decoder = Decoder(samprate=RATE, loglevel="FATAL", bestpath=False, beam=1e-80, wbeam=1e-60, pbeam=1e-80)

@@ -6,18 +6,16 @@ The models are of the same sizes, and one's training went on from another's, or 
 of unrelated weights is worthless. The settings are those of the last.
 """
 
-import argparse
 from pathlib import Path
 
+import common
 import torch
 
 from speechjem.models import checkpoint
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

@@ -3,10 +3,10 @@
 python recipes/steps/denoise_scores.py MODEL NOISY_FOLDER CLEAN_FOLDER
 """
 
-import argparse
 import time
 from pathlib import Path
 
+import common
 import numpy as np
 import torch
 
@@ -18,9 +18,7 @@ NAMES = ("pesq_wb", "stoi", "estoi", "si_sdr")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)

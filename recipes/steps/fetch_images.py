@@ -3,18 +3,17 @@
 python recipes/steps/fetch_images.py cifar10 FOLDER
 """
 
-import argparse
 import sys
 from pathlib import Path
+
+import common
 
 from speechjem.data import images
 from speechjem.errors import SpeechjemError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("name", choices=images.SOURCES)
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()

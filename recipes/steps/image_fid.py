@@ -7,10 +7,10 @@ features of an Inception network, and prints one JSON object. The weights of tha
 downloaded, unless --weights has them; torch-fidelity unpickles them, so take none from strangers.
 """
 
-import argparse
 import json
 from pathlib import Path
 
+import common
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,9 +36,7 @@ class Coloured(Dataset[Tensor]):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("samples", type=Path)
     parser.add_argument("name", choices=images.READERS, help="set that the model was trained on")
     parser.add_argument("folder", nargs="?", help="where its files are; digits needs none")

@@ -6,10 +6,10 @@ Every chain starts from U(-1, 1) and follows E(x, y) of its class; none is left 
 each class, a class a row. --folder writes PNG files, which is what programs that measure FID read.
 """
 
-import argparse
 import io
 from pathlib import Path
 
+import common
 import numpy as np
 import torch
 from PIL import Image
@@ -26,9 +26,7 @@ SCALE = 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path, help="npz file with pixels (bytes) and labels")
     parser.add_argument("--each", type=int, default=100, help="images of a class")

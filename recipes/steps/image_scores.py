@@ -17,6 +17,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import common
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -34,9 +35,7 @@ NOISE = 1000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("name", choices=images.READERS, help="set that the model was trained on")
     parser.add_argument("folder", nargs="?", help="where its files are; digits needs none")

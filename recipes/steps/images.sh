@@ -9,7 +9,7 @@ for path in data conf dir; do
 done
 mkdir -p "$dir"
 cd "$(dirname "$0")"
-. ./path.sh
+. ../utils/path.sh
 . ./cmd.sh
 
 conf=${conf:-$PWD/conf/$default.yaml}

@@ -6,9 +6,9 @@ Writes OUT/clean and OUT/noisy, files of the same names at the model's level; si
 Without --noise the noise is synthetic and coloured.
 """
 
-import argparse
 from pathlib import Path
 
+import common
 import numpy as np
 
 from speechjem import audio
@@ -20,9 +20,7 @@ LEVEL = -26.0  # dB re full scale
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--speakers", nargs="+", required=True)
@@ -34,7 +32,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     noises = audio.find([arguments.noise]) if arguments.noise else []
     utterances = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers]
-    chosen = utterances[:: max(1, len(utterances) // arguments.count)][: arguments.count]
+    chosen = common.evenly(utterances, arguments.count)
     for number, utterance in enumerate(chosen):
         clean = at_rate(utterance.read())
         if noises:
@@ -50,7 +48,7 @@ def main() -> None:
 
 
 def at_rate(recording: audio.Audio) -> np.ndarray:
-    return audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
+    return common.mono(recording, RATE)
 
 
 if __name__ == "__main__":

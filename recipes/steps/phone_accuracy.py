@@ -4,10 +4,10 @@
         --speakers 19 7859 1867 3242 --picture confusion.png
 """
 
-import argparse
 import json
 from pathlib import Path
 
+import common
 import numpy as np
 
 from speechjem import phones, plot
@@ -18,9 +18,7 @@ from speechjem.training import evaluate
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("labelled", type=Path, help="Kaldi data directory with ali.ctm")
     parser.add_argument("--speakers", nargs="+", required=True)

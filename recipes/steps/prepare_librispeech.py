@@ -6,17 +6,16 @@ A SOURCE has LibriSpeech's READER/CHAPTER/*.flac and *.trans.txt; or one has wav
 if it is aligned, ali.ctm.
 """
 
-import argparse
 import shutil
 from pathlib import Path
+
+import common
 
 from speechjem.data.tables import lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("sources", type=Path, nargs="+")
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()

@@ -22,7 +22,7 @@ fi
 mkdir -p "$dir"
 absolute corpus dir
 cd "$(dirname "$0")"
-. ./path.sh
+. ../utils/path.sh
 . ./cmd.sh
 
 data=$dir/data

@@ -15,7 +15,7 @@ dir=.
 mkdir -p "$dir"
 absolute dir
 cd "$(dirname "$0")"
-. ./path.sh
+. ../utils/path.sh
 . ./cmd.sh
 
 data=$dir/data

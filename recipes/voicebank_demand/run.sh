@@ -36,7 +36,7 @@ mkdir -p "$dir"
 absolute corpus model dir
 conf=$(realpath "${conf:-$(dirname "$0")/conf/voicebank_demand.yaml}")
 cd "$(dirname "$0")"
-. ./path.sh
+. ../utils/path.sh
 . ./cmd.sh
 
 parts=test

@@ -97,9 +97,11 @@ def _files(folder: Path, refuse: Refuse, closed: set[str]) -> Iterator[Path]:
         visible = [name for name in sorted(folders) if not name.startswith(".")]
         folders[:] = [name for name in visible if _enter(place, name, top, entered)]
         for path in (Path(place, name) for name in names if not name.startswith(".")):
-            if os.path.islink(path) and not path.suffix and not os.path.exists(path):
-                refuse(path, InputError(f"{path} is a link to nothing; mend or delete it."))
-            yield path
+            if os.path.exists(path) or not os.path.islink(path):
+                yield path
+            elif not path.suffix or path.suffix.lower() in READ:  # it may have been a folder
+                message = f"{path} is a link to {os.readlink(path)}, which is not there; mend or delete it."
+                refuse(path, InputError(message))
 
 
 def _enter(place: str, name: str, top: str, entered: set[str]) -> bool:

@@ -76,15 +76,26 @@ def phones(as_json: Json = False) -> None:
 
 
 def score(
-    reference: Annotated[Path, typer.Argument(help="Clean recording, or a folder of them.")],
-    degraded: Annotated[
-        Path, typer.Argument(help="Recording to judge, or a folder; files are matched by name.")
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="REFERENCE DEGRADED",
+            help="Clean recording and recording to judge, or two folders, whose files are matched by name; "
+            "with --no-reference, recordings to judge, and folders of them.",
+        ),
     ],
+    no_reference: Annotated[
+        bool, typer.Option("--no-reference", help="Judge recordings whose clean speech is not known: DNSMOS.")
+    ] = False,
     scheduler: Scheduler = "local",
     as_json: Json = False,
     verbose: Verbose = None,
 ) -> None:
-    """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB)."""
+    """Score recordings against clean references: PESQ, STOI, ESTOI and SI-SDR (dB); or, without any, DNSMOS.
+
+    DNSMOS P.835 predicts what listeners would say, 1 (bad) to 5, of speech, background and the whole. It
+    cannot tell whether the words are still those that were said, and knows nothing above 8 kHz.
+    """
     from .. import metrics
     from ..runtime import jobs
 
@@ -97,17 +108,29 @@ def score(
         if as_json:
             values = {name: s.value for name, s in scores.items()}
             reasons = {name: s.reason for name, s in scores.items() if s.reason}
-            print(json.dumps({"file": str(outcome.job[1]), **values, "reasons": reasons}), flush=True)
+            print(json.dumps({"file": str(outcome.job[-1]), **values, "reasons": reasons}), flush=True)
 
     unusable: list[Outcome] = []
-    pairs = metrics.pairs(reference, degraded, collect(unusable))
+    tasks: list[Job]
+    if no_reference:
+        metrics.check_dnsmos()
+        sources, unusable = listed(recordings)
+        tasks = [(source.path,) for source in sources]
+    elif len(recordings) == 2:
+        reference, degraded = recordings
+        tasks = list(metrics.pairs(reference, degraded, collect(unusable)))
+    else:
+        raise UsageError(
+            "Give a clean reference and the recording to judge; or --no-reference for recordings alone."
+        )
     try:
-        outcomes = jobs.run(metrics.score_files, pairs, scheduler=scheduler)
-        bar = progress_bar("scoring", len(unusable) + len(pairs))
+        work = metrics.dnsmos_file if no_reference else metrics.score_files
+        outcomes = jobs.run(work, tasks, scheduler=scheduler)
+        bar = progress_bar("scoring", len(unusable) + len(tasks))
         each(itertools.chain(unusable, outcomes), bar, report)
     finally:
         if rows and not as_json:
-            print_scores({str(pair[1]): rows[pair] for pair in pairs if pair in rows})
+            print_scores({str(task[-1]): rows[task] for task in tasks if task in rows})
 
 
 def plot_recording(

@@ -23,6 +23,7 @@ ABOUT = (
 )
 CONTROLS = 300  # least width of a tab's controls in px
 RESULTS = 320
+LOADING = "window.speechLoading"  # in the browser: whether the sample is on its way
 
 
 def theme() -> gr.themes.Base:
@@ -57,7 +58,7 @@ def build(runs: Runs) -> gr.Blocks:
     with page:
         _html(f"<header><h1>{TITLE}</h1><p>{ABOUT}</p></header>")
         with gr.Tab("Denoise"):
-            _denoise(runs)
+            _denoise(runs, page)
         with gr.Tab("Generate"):
             _generate(runs)
         with gr.Tab("Phones"):
@@ -72,7 +73,7 @@ def sample(name: str) -> str:
     return str(packaged if packaged.is_file() else Path(__file__).parents[2] / "samples" / name)
 
 
-def _denoise(runs: Runs) -> None:
+def _denoise(runs: Runs, page: gr.Blocks) -> None:
     config = runs.model.config
     with gr.Row():
         with gr.Column(scale=2, min_width=CONTROLS):
@@ -94,9 +95,10 @@ def _denoise(runs: Runs) -> None:
         with gr.Column(scale=5, min_width=RESULTS):
             outputs = [_html(views.status("Give a recording, or take the sample.")), _html(), _html()]
     noisy, clean = sample("noisy.flac"), sample("clean.flac")
-    take.click(
-        lambda: (noisy, clean), outputs=[recording, reference], show_progress="hidden", queue=False,
-        api_visibility="private",
+    _take(take, (noisy, clean), [recording, reference])
+    page.load(
+        lambda: runs.first_view(noisy, clean), outputs=outputs, show_progress="hidden", concurrency_limit=1,
+        concurrency_id="model", api_visibility="private",
     )  # fmt: skip
     inputs = [recording, reference, strength, mode, steps, seed]
     _wire([start.click], stop, runs.denoise, inputs, outputs, runs)
@@ -132,10 +134,18 @@ def _classify(runs: Runs) -> None:
         with gr.Column(scale=5, min_width=RESULTS):
             outputs = [_html(views.status("Give a recording, or take the sample.")), _html()]
     clean = sample("clean.flac")
-    take.click(
-        lambda: clean, outputs=recording, show_progress="hidden", queue=False, api_visibility="private"
-    )
+    _take(take, (clean,), [recording])
     _wire([start.click], stop, runs.classify, [recording], outputs, runs)
+
+
+def _take(button: gr.Button, paths: tuple[str, ...], components: list[gr.Audio]) -> None:
+    """Let a button give shipped recordings; a run that is asked for meanwhile waits for them."""
+    given = paths if len(paths) > 1 else paths[0]
+    taken = button.click(
+        lambda: given, outputs=components, show_progress="hidden", queue=False, api_visibility="private",
+        js=f"() => {{ {LOADING} = true; return []; }}",
+    )  # fmt: skip
+    taken.then(None, js=f"() => {{ {LOADING} = false; }}", api_visibility="private")
 
 
 def _html(content: str = "") -> gr.HTML:
@@ -177,7 +187,9 @@ def _wire(
 
     # Said by the browser at once. It comes first: what an event starts goes on one after the other.
     waiting = json.dumps(views.status("Waiting for its turn"))
-    gr.on(starts, None, None, outputs[0], js=f"() => {waiting}", api_visibility="private")
+    loaded = f"while ({LOADING}) await new Promise((done) => setTimeout(done, 50))"
+    script = f"async () => {{ {loaded}; return {waiting}; }}"
+    gr.on(starts, None, None, outputs[0], js=script, api_visibility="private")
     # "multiple": while a stopped run ends, the other modes lose what is asked for meanwhile.
     event = gr.on(
         starts, answer, inputs, outputs, api_name=run.__name__, trigger_mode="multiple",

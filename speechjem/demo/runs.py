@@ -50,6 +50,18 @@ class Runs:
     def __init__(self, model: SpeechModel, folder: Path):
         self.model = model
         self.folder = folder
+        self._first: tuple[float, Outputs] | None = None
+
+    def first_view(self, path: str, reference: str) -> Outputs:
+        """What a visitor finds: a recording before and after, with its scores.
+
+        It is made for the first visitor, and anew when its files get old.
+        """
+        if self._first is None or time.time() - self._first[0] > KEEP_SECONDS / 2:
+            *_, (_, player, scores) = self.denoise(path, reference)
+            words = "This is the sample, before and after. Give a recording of your own, or take the sample."
+            self._first = time.time(), (views.status(words), player, scores)
+        return self._first[1]
 
     def denoise(
         self,

@@ -45,6 +45,24 @@ def test_a_load_fetches_from_this_server_alone(page: Page, address: str) -> None
     assert not errors
 
 
+def test_a_first_visit_shows_the_sample_before_and_after(page: Page) -> None:
+    page.wait(lambda: len(page.tracks("duration")) == 3)
+    assert page.status().startswith("This is the sample, before and after.")
+    assert len(page.browser.find_elements(By.CSS_SELECTOR, ".scores tbody tr")) == 4
+
+
+def test_denoise_waits_for_a_sample_that_is_still_loading(page: Page) -> None:
+    slow = {"offline": False, "latency": 1000, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
+    try:
+        buttons = [page.button(name) for name in ("Use the sample", "Denoise")]
+        page.ask("arguments[0].forEach((button) => button.click())", buttons)
+        assert page.finished() == "Done: 8.29 s, 16000 Hz, 1 channel."
+    finally:
+        fast = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", fast)
+
+
 def test_an_upload_is_denoised_and_plays_as_long_as_it_was(page: Page, recording: Path) -> None:
     page.upload(recording)
     page.press("Denoise")

@@ -7,7 +7,7 @@ Clean speech: PESQ-WB of the denoised against the clean. Noise and music (synthe
 attenuation, and bursts, the loudest 20 ms of the output over the loudest 20 ms of the input in dB.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy as np
 from speechjem import audio, metrics
 from speechjem.data import mixing
 from speechjem.denoising.denoiser import Denoiser
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 RATE = 16000
 KINDS = {
@@ -27,9 +30,7 @@ KINDS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("clean", type=Path)
     arguments = parser.parse_args()

@@ -7,7 +7,7 @@ the mel bins, which is where an energy of the envelope ends; the oracle at STFT 
 fine structure ends; and the model's magnitudes with the clean phase, which no gain reaches.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,14 @@ from speechjem import audio, metrics
 from speechjem.audio import rumble
 from speechjem.denoising.denoiser import Denoiser
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 NAMES = ("pesq_wb", "estoi", "si_sdr")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
@@ -37,7 +38,7 @@ def main() -> None:
         for name, estimate in estimates(denoiser, noisy, clean).items():
             scores = metrics.score(clean[0].numpy(), estimate[0].numpy(), 16000)
             values = [scores[n].value for n in NAMES]
-            rows.setdefault(name, []).append([np.nan if v is None else v for v in values])
+            rows.setdefault(name, []).append(common.numbers(values))
     print("| gain | PESQ-WB | ESTOI | SI-SDR (dB) |\n|---|---|---|---|")
     for name, values in rows.items():
         print("| {} | {:.3f} | {:.4f} | {:.2f} |".format(name, *np.nanmean(values, axis=0)))

@@ -7,7 +7,7 @@ Real-time factors leave out the loading of each model. DNSMOS is Microsoft's P.8
 speechmos.
 """
 
-import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from speechmos import dnsmos
 from speechjem import audio, metrics
 from speechjem.denoising.denoiser import Denoiser
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 NAMES = ("pesq_wb", "stoi", "estoi", "si_sdr")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
@@ -58,7 +59,7 @@ def row(name: str, denoise: Denoise, pairs: list[list[np.ndarray]]) -> None:
         scores = metrics.score(clean, output, RATE)
         measured = [scores[n].value for n in NAMES]
         overall = dnsmos.run(output.clip(-1, 1), RATE)["ovrl_mos"]
-        values.append([*(np.nan if v is None else v for v in measured), overall])
+        values.append([*common.numbers(measured), overall])
     means = "{:.3f} | {:.4f} | {:.4f} | {:.2f} | {:.2f}".format(*np.nanmean(values, axis=0))
     print(f"| {name} | {means} | {factor:.4f} |", flush=True)
 

@@ -10,8 +10,8 @@ classifies nothing, and has no energy. Prints the scores of each on held-out spe
 pairs. Run them at the same time, on one core each (OMP_NUM_THREADS=1), so that they have the same machine.
 """
 
-import argparse
 import math
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +30,9 @@ from speechjem.models.speech import ModelConfig, SpeechModel
 from speechjem.training.evaluate import DenoiseProbe
 from speechjem.training.settings import TrainConfig, read_config
 from speechjem.training.speech import Trainer
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 
 class Direct(nn.Module):
@@ -60,9 +63,7 @@ def direct_model(config: ModelConfig) -> SpeechModel:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("kind", choices=("energy", "steps", "direct"))
     parser.add_argument("--labelled", type=Path, required=True)
@@ -120,7 +121,7 @@ def score(model: SpeechModel, noisy: Path, clean: Path) -> np.ndarray:
         target, given = audio.read(reference), audio.read(degraded)
         scores = metrics.score(target.samples[0], denoiser(given.samples[0], 16000), 16000)
         row = [scores[name].value for name in ("pesq_wb", "estoi", "si_sdr")]
-        values.append([np.nan if v is None else v for v in row])
+        values.append(common.numbers(row))
     return np.nanmean(values, axis=0)
 
 

@@ -9,7 +9,7 @@ each SNR, the same pieces for every system. Prints the share of wrong words (ins
 included).
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import jiwer
@@ -21,13 +21,14 @@ from speechjem.data import mixing
 from speechjem.data.kaldi import read_directory
 from speechjem.denoising.denoiser import Denoiser
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 RATE = 16000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
     parser.add_argument("noise", type=Path)
@@ -40,7 +41,7 @@ def main() -> None:
     noises = [audio.read(source.path).samples[0] for source in audio.find([arguments.noise])]
     words = dict(line.split(maxsplit=1) for line in (arguments.data / "text").read_text().splitlines())
     utterances = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers]
-    utterances = utterances[:: max(1, len(utterances) // arguments.count)][: arguments.count]
+    utterances = common.evenly(utterances, arguments.count)
 
     heard: dict[str, list[str]] = {}
     spoken = [words[u.name].lower().strip() for u in utterances]

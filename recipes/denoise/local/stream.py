@@ -5,7 +5,7 @@ python recipes/denoise/local/stream.py MODEL NOISY_FOLDER CLEAN_FOLDER [--count 
 Recordings at the model's rate, pushed in blocks of 100 ms.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,16 @@ from speechjem import audio, metrics
 from speechjem.denoising.denoiser import Denoiser
 from speechjem.denoising.streaming import StreamDenoiser
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 RATE = 16000
 BLOCK = 1600  # samples
 NAMES = ("pesq_wb", "estoi", "si_sdr")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
@@ -33,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(1)
     denoiser = Denoiser(arguments.model, device="cpu")
     pairs = metrics.pairs(arguments.clean, arguments.noisy)
-    chosen = pairs[:: max(1, len(pairs) // arguments.count)][: arguments.count]
+    chosen = common.evenly(pairs, arguments.count)
     values: dict[str, list[list[float]]] = {}
     for reference, degraded in chosen:
         clean, noisy = audio.read(reference).samples[0], audio.read(degraded).samples[0]
@@ -41,7 +42,7 @@ def main() -> None:
         for name, samples in outputs.items():
             scores = metrics.score(clean, samples, RATE)
             row = [scores[n].value for n in NAMES]
-            values.setdefault(name, []).append([np.nan if v is None else v for v in row])
+            values.setdefault(name, []).append(common.numbers(row))
     print(f"{len(chosen)} pairs\n\n| input | PESQ-WB | ESTOI | SI-SDR (dB) |\n|---|---|---|---|")
     for name, rows in values.items():
         pesq, estoi, si_sdr = np.nanmean(rows, axis=0)

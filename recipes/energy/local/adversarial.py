@@ -9,7 +9,7 @@ The attack knows the network, and not that steps follow: an attack through the s
 Needs: pip install foolbox
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import foolbox
@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from speechjem.energy.langevin import LangevinConfig, sample
 from speechjem.models import checkpoint
 from speechjem.models.speech import SpeechModel
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 SIZES = (0.02, 0.05, 0.1, 0.2)
 COUNT = 200  # phones
@@ -40,9 +43,7 @@ class Middle(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--speakers", nargs="+", required=True)

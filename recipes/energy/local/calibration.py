@@ -8,7 +8,7 @@ Of all frames of the speakers named: accuracy, mean confidence, expected calibra
 one temperature is fitted to the first half (Guo et al. 2017).
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,13 +23,14 @@ from speechjem.models import checkpoint
 from speechjem.runtime.atomic import replace_file
 from speechjem.training.evaluate import calibration_error
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 BINS = 15
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--speakers", nargs="+", required=True)

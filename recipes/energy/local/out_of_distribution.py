@@ -12,7 +12,6 @@ the first article of the Universal Declaration of Human Rights, in eight voices.
 espeakng-loader scikit-learn
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +27,9 @@ from speechjem.data import mixing
 from speechjem.data.kaldi import read_directory
 from speechjem.models import checkpoint
 from speechjem.models.speech import SpeechModel
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 RATE = 16000
 COUNT = 200  # excerpts of each kind, 1 s each
@@ -48,9 +50,7 @@ DECLARATION = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--speakers", nargs="+", required=True)
@@ -96,7 +96,7 @@ def recordings(data: Path, speakers: list[str]) -> Iterator[np.ndarray]:
 
 
 def at_rate(loaded: audio.Audio) -> np.ndarray:
-    return audio.resample(audio.mono(loaded.samples), loaded.sample_rate, RATE)
+    return common.mono(loaded, RATE)
 
 
 def taken(waveforms: Iterator[np.ndarray] | list[np.ndarray]) -> Iterator[np.ndarray]:

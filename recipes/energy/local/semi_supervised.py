@@ -8,8 +8,8 @@ JSON line each to --out; what is there is not run again. The accuracy is that of
 speakers, by the averaged weights.
 """
 
-import argparse
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from speechjem.training import evaluate
 from speechjem.training.settings import read_config
 from speechjem.training.speech import Trainer
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 # name: share of utterances that keep their labels, changes of the energy objective
 WAYS = {
     "cross-entropy, a tenth of the labels": (0.1, {"weight": 0.0}),
@@ -31,9 +34,7 @@ WAYS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("config", type=Path, nargs="?")
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, default=Path("semi.jsonl"))

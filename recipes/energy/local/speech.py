@@ -1,5 +1,6 @@
 """Held-out speech as the model's frames."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechjem import audio
 from speechjem.data.kaldi import read_directory
 from speechjem.models.speech import SpeechModel
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 
 def frames_of(model: SpeechModel, samples: np.ndarray) -> Tensor:
@@ -24,6 +27,6 @@ def utterances(model: SpeechModel, data: Path, speakers: list[str]) -> Iterator[
         if utterance.speaker in speakers and utterance.alignment is not None:
             loaded = utterance.read()
             rate = model.config.fbank.sample_rate
-            x = frames_of(model, audio.resample(audio.mono(loaded.samples), loaded.sample_rate, rate))
+            x = frames_of(model, common.mono(loaded, rate))
             times = np.arange(len(x)) * model.fbank.frame_seconds
             yield x, torch.from_numpy(utterance.alignment.at(times))

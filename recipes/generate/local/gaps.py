@@ -6,7 +6,7 @@ Recordings of 4 s lose a piece every 0.6 s. Rows: the gaps as silence; filled by
 which interpolates the spectra on both sides; and after the steps along the energy.
 """
 
-import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +15,16 @@ import numpy as np
 from speechjem import audio, metrics
 from speechjem.generation.editing import Editor
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 RATE = 16000
 SECONDS, EVERY = 4.0, 0.6
 NAMES = ("pesq_wb", "stoi", "estoi")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=8)
@@ -34,19 +35,19 @@ def main() -> None:
     still = Editor(editor.model)
     still.sampler = replace(still.sampler, steps=1, step_size=0.0)
     sources = audio.find([arguments.folder])
-    chosen = sources[:: max(1, len(sources) // arguments.count)][: arguments.count]
+    chosen = common.evenly(sources, arguments.count)
     print("| gap | filled with | PESQ-WB | STOI | ESTOI |\n|---|---|---|---|---|")
     for gap in arguments.gaps:
         rows: dict[str, list[list[float]]] = {}
         for source in chosen:
             recording = audio.read(source.path)
-            clean = audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
+            clean = common.mono(recording, RATE)
             clean = clean[: int(SECONDS * RATE)].astype(np.float32)
             starts = np.arange(EVERY, len(clean) / RATE - EVERY, EVERY)
             for name, samples in filled(editor, still, clean, starts, gap).items():
                 scores = metrics.score(clean, samples, RATE)
                 values = [scores[n].value for n in NAMES]
-                rows.setdefault(name, []).append([np.nan if v is None else v for v in values])
+                rows.setdefault(name, []).append(common.numbers(values))
         for name, values in rows.items():
             pesq, stoi, estoi = np.nanmean(values, axis=0)
             print(f"| {1000 * gap:.0f} ms | {name} | {pesq:.2f} | {stoi:.3f} | {estoi:.3f} |", flush=True)

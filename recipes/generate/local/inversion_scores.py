@@ -8,7 +8,7 @@ not our frames: it is there to compare with. The vocoder is that of `train_vocod
 those of one thread.
 """
 
-import argparse
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,14 +26,15 @@ from speechjem.features.fbank import Fbank, FbankConfig
 from speechjem.features.inversion import griffin_lim, source_filter, spectrum_of
 from speechjem.models import checkpoint
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 RATE = 16000
 NAMES = ("pesq_wb", "stoi", "estoi")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=4.0)
@@ -52,9 +53,9 @@ def main() -> None:
     rows: dict[str, list[list[float]]] = {}
     spent: dict[str, float] = {}
     total = 0.0
-    for source in sources[:: max(1, len(sources) // arguments.count)][: arguments.count]:
+    for source in common.evenly(sources, arguments.count):
         recording = audio.read(source.path)
-        samples = audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
+        samples = common.mono(recording, RATE)
         samples = samples[: int(arguments.seconds * RATE) // fbank.config.hop * fbank.config.hop]
         total += len(samples) / RATE
         for name, route in routes.items():
@@ -63,7 +64,7 @@ def main() -> None:
             spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
             scores = metrics.score(samples, np.pad(copy, (0, len(samples) - len(copy))), RATE)
             values = [scores[n].value for n in NAMES]
-            rows.setdefault(name, []).append([np.nan if v is None else v for v in values])
+            rows.setdefault(name, []).append(common.numbers(values))
     print("| route | PESQ-WB | STOI | ESTOI | real-time factor |\n|---|---|---|---|---|")
     for name, values in rows.items():
         means = np.nanmean(values, axis=0)

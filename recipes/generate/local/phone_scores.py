@@ -14,7 +14,7 @@ the other speakers, class by class, of Gaussians with independent features; mean
 a class as a ratio to that of real ones; mean distance to the nearest real training phone of the class.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +22,20 @@ import torch
 from judge import RATE, features, train
 from scipy.spatial.distance import cdist
 
-from speechjem import audio, phones
+from speechjem import phones
 from speechjem.data.kaldi import Utterance, read_directory
 from speechjem.features.inversion import griffin_lim
 from speechjem.generation.generator import Generator
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 FEWEST = 12  # phones of a class, below which it has no distance
 Set = tuple[np.ndarray, np.ndarray]  # features, labels
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
     parser.add_argument("--speakers", nargs="+", required=True)
@@ -75,12 +76,12 @@ def main() -> None:
 
 
 def spread(items: list[Utterance], count: int) -> list[Utterance]:
-    return items[:: max(1, len(items) // count)][:count]
+    return common.evenly(items, count)
 
 
 def real(utterance: Utterance) -> np.ndarray:
     recording = utterance.read()
-    return audio.resample(audio.mono(recording.samples), recording.sample_rate, RATE)
+    return common.mono(recording, RATE)
 
 
 def copied(generator: Generator, samples: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ out. The loss is that of spectra at four resolutions (Yamamoto et al. 2020, Para
 discriminator; the package auraloss), none of which has the vocoder's own hop.
 """
 
-import argparse
+import sys
 import time
 from itertools import count
 from pathlib import Path
@@ -22,13 +22,14 @@ from speechjem.data.dataset import Recording, load_corpus
 from speechjem.data.recording import as_waveform
 from speechjem.models import checkpoint
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 SECONDS, BATCH, RATE = 0.96, 12, 8e-4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)

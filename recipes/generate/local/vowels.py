@@ -10,7 +10,7 @@ Published means: Hillenbrand, Getty, Clark and Wheeler, "Acoustic characteristic
 vowels", JASA 97 (1995), table V, men and women.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,9 @@ from speechjem import phones
 from speechjem.data.kaldi import read_directory
 from speechjem.generation.generator import Generator
 from speechjem.runtime.atomic import replace_file
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 HILLENBRAND = {  # F1 and F2 in Hz of men, of women
     "IY": ((342, 2322), (437, 2761)),
@@ -40,9 +43,7 @@ SECONDS = 0.5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--labelled", type=Path)

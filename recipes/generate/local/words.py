@@ -11,7 +11,7 @@ DNSMOS P.835 predicts, 1 to 5. With --vocoder, two more rows have the frames
 made audible by it (`vocoder.py`).
 """
 
-import argparse
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -27,13 +27,14 @@ from speechmos import dnsmos
 from speechjem.data.kaldi import read_directory
 from speechjem.generation.generator import Generator
 
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
+
 RATE = 16000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
     parser.add_argument("--speakers", nargs="+", required=True)

@@ -21,6 +21,7 @@ ones; what SGLD on E(x) gains in PESQ-WB on noisy speech; and minutes of one cor
 import argparse
 import json
 import multiprocessing
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,9 @@ from speechjem.energy.langevin import ReplayBuffer, Start
 from speechjem.errors import DivergenceError
 from speechjem.runtime.atomic import replace_file
 from speechjem.training.loop import Trainer
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 WHICH = ("row", "seed", "step_size", "learning_rate")
 
@@ -102,9 +106,7 @@ MAPPED = {"jem": ROWS["jem"].name, "st-jem-fixed": ROWS["st-jem-fixed"].name}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("config", type=Path, nargs="?")
     parser.add_argument("--labelled", type=Path, help="speech: data directory with an alignment")
     parser.add_argument("--noise", type=Path, help="speech: folder of recorded noise")

@@ -17,6 +17,7 @@ from speechjem.training import speech as speech_training
 from speechjem.training.settings import ImageTrainConfig, TrainConfig, read_config, read_image_config
 
 sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 import image_judge
 
 MEASURED = 40  # held-out recordings
@@ -44,7 +45,7 @@ class Speech:
         rate = self.config.model.fbank.sample_rate
         self.corpus = load_corpus(labelled, None, noise, self.config.data.held_out_speakers, rate)
         held_out = self.corpus.held_out
-        self.recordings = held_out[:: max(1, len(held_out) // MEASURED)][:MEASURED]
+        self.recordings = common.evenly(held_out, MEASURED)
         if worth:
             self.probe = evaluate.DenoiseProbe(self.corpus)
             self.judge = Judge(self.corpus, self.config.model)

@@ -8,11 +8,14 @@ SA2), as is usual. Of TIMIT's 61 labels, closures, pauses and the glottal stop b
 their phone.
 """
 
-import argparse
+import sys
 from itertools import groupby
 from pathlib import Path
 
 from speechjem import phones
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 RATE = 16000
 CORE = (
@@ -22,9 +25,7 @@ CORE = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("timit", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()

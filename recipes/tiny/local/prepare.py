@@ -7,8 +7,8 @@ OUT becomes a data directory with ali.ctm: the sentences below (Harvard sentence
 by eight voices.
 """
 
-import argparse
 import ctypes
+import sys
 from pathlib import Path
 
 import espeakng_loader
@@ -16,6 +16,9 @@ import numpy as np
 import soundfile
 
 from speechjem import audio, phones
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 RATE = 16000
 SENTENCES = """The birch canoe slid on the smooth planks.
@@ -120,9 +123,7 @@ def aligned(events: list, seconds: float) -> list[tuple[float, float, str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
 

@@ -9,13 +9,16 @@ train: of clean_trainset_28spk_wav, noisy_trainset_28spk_wav and trainset_28spk_
 text, and OUT/train_noisy; OUT/noise, noisy minus clean at 16 kHz.
 """
 
-import argparse
 import multiprocessing
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
 from speechjem import audio
+
+sys.path.append(str(Path(__file__).parents[2] / "steps"))
+import common
 
 RATE = 16000
 FOLDERS = {"test": "testset", "train": "trainset_28spk"}
@@ -23,9 +26,7 @@ Pair = tuple[Path, Path]  # clean, noisy
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("part", choices=FOLDERS)
     parser.add_argument("out", type=Path)

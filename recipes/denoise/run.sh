@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# How good the denoiser is, how near to the ceiling, and at what price, as tables.
+#
+# Usage: recipes/denoise/run.sh [--stage N] [--stop-stage N] MODEL NOISY CLEAN OUT
+#
+#   MODEL         model folder, such as models/noon
+#   NOISY, CLEAN  folders of recordings at 16 kHz with the same file names
+#   OUT           folder for the tables
+#
+# Stages: 1 modes and numbers of steps, 2 the ceiling, 3 what should be left alone, 4 the stream, 5 other denoisers.
+# Stage 5 needs what local/peers.py names.
+set -euo pipefail
+
+stage=1
+stop_stage=5
+. "$(dirname "$0")/../utils/options.sh"
+if [ $# -ne 4 ]; then
+    _usage >&2
+    exit 2
+fi
+model=$1 noisy=$2 clean=$3 out=$4
+here=$(dirname "$0")
+mkdir -p "$out"
+
+if runs 1; then
+    python "$here/../steps/denoise_scores.py" "$model" "$noisy" "$clean" | tee "$out/modes.md"
+fi
+if runs 2; then
+    python "$here/local/ceiling.py" "$model" "$noisy" "$clean" | tee "$out/ceiling.md"
+fi
+if runs 3; then
+    python "$here/local/artefacts.py" "$model" "$clean" | tee "$out/artefacts.md"
+fi
+if runs 4; then
+    python "$here/local/stream.py" "$model" "$noisy" "$clean" | tee "$out/stream.md"
+fi
+if runs 5; then
+    python "$here/local/compare.py" "$model" "$noisy" "$clean" | tee "$out/peers.md"
+fi
