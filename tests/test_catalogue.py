@@ -95,7 +95,7 @@ def test_models_of_images_are_known_too(tmp_path, run):
 
 
 def test_the_shipped_model_is_licensed_and_sound(run):
-    facts = json.loads(run("info", "noon", "--json")[1])
+    facts = json.loads(run("info", "base", "--json")[1])
     assert facts["licence"] == "cc-by-4.0"
     code, out, _ = run("verify", "--json")
     assert code == 0
@@ -107,7 +107,7 @@ def test_list_finds_models_and_passes_over_other_folders(run, folder, tmp_path, 
     code, out, _ = run("list", tmp_path, "--json")
     rows = {row["name"]: row for row in map(json.loads, out.splitlines())}
     assert code == 0
-    assert {"noon", str(folder)} <= set(rows)
+    assert {"base", str(folder)} <= set(rows)
     assert str(tmp_path / "exp") not in rows
     assert rows[str(folder)]["parameters"] == sum(p.numel() for p in SpeechModel(CONFIG).parameters())
     monkeypatch.chdir(tmp_path)  # a short name, which no line of the table breaks

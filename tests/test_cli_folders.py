@@ -157,7 +157,7 @@ def test_outputs_of_other_settings_are_made_again(run, corpus, words):
 
 
 def test_settings_are_told_by_what_they_are_and_not_by_how_they_are_given(run, corpus):
-    assert done_again(run, "--strength", 1, "--mode", "descent", "--steps", 3, "--model", "noon")[0] == []
+    assert done_again(run, "--strength", 1, "--mode", "descent", "--steps", 3, "--model", "base")[0] == []
 
 
 def test_an_empty_or_shortened_output_is_made_again(run, corpus):

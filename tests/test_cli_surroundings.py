@@ -124,7 +124,7 @@ def test_names_are_no_markup(run, name):
     assert name in run("models", "info", name)[2]
     Path("models", name).mkdir(parents=True)
     for part in ("config.json", "model.safetensors"):
-        os.symlink(Path(__file__).parents[1] / "models" / "noon" / part, Path("models", name, part))
+        os.symlink(Path(__file__).parents[1] / "models" / "base" / part, Path("models", name, part))
     assert name in run("models", "list", "models")[1]
     assert name in run("models", "info", f"models/{name}")[1]
 

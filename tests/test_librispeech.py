@@ -84,10 +84,10 @@ def test_the_small_corpus_goes_the_same_way(corpus, tmp_path):
 
 
 def test_the_last_stage_puts_the_model_beside_its_card(tmp_path):
-    model, shipped = tmp_path / "exp/noon/model", tmp_path / "models/noon"
+    model, shipped = tmp_path / "exp/base/model", tmp_path / "models/base"
     for path in (
         model / "config.json",
-        tmp_path / "exp/noon/vowels.png",
+        tmp_path / "exp/base/vowels.png",
         shipped / "config.json",
         shipped / "README.md",
     ):

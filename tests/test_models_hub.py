@@ -203,7 +203,7 @@ def test_the_command_line_takes_a_name(online):
     facts, rows = json.loads(lines[0]), list(map(json.loads, lines[-2:]))
     assert (facts["licence"], facts["card"], facts["descent"]) == ("cc0-1.0", "A small model.", {"steps": 1})
     assert "as the hub states" in process.stdout
-    assert [row["name"] for row in rows] == ["noon", "tiny/jem@v1"]
+    assert [row["name"] for row in rows] == ["base", "tiny/jem@v1"]
     assert process.stderr == ""
 
 
@@ -254,8 +254,8 @@ def test_a_folder_goes_before_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     checkpoint.save(SpeechModel(CONFIG), tmp_path / "tiny" / "jem")
     assert checkpoint.load("tiny/jem").config == CONFIG
-    checkpoint.save(SpeechModel(CONFIG), tmp_path / "noon")
-    assert checkpoint.load("noon").config == CONFIG
+    checkpoint.save(SpeechModel(CONFIG), tmp_path / "base")
+    assert checkpoint.load("base").config == CONFIG
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from test_recipes import ENVIRONMENT
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "recipes"
 SCRIPTS = sorted(path.relative_to(RECIPES) for path in RECIPES.rglob("*.py"))
-NOON = ROOT / "models" / "noon"
+NOON = ROOT / "models" / "base"
 
 
 @pytest.fixture

@@ -16,9 +16,6 @@ import torch
 from speechjem import phones
 from speechjem.data import validation
 from speechjem.data.kaldi import read_ctm, read_directory
-from speechjem.energy.tdnn import NetworkConfig
-from speechjem.models import checkpoint
-from speechjem.models.speech import ModelConfig, SpeechModel
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 # Commands of the environment that the tests run in.
@@ -200,35 +197,6 @@ def test_most_recordings_lose_their_labels_and_none_is_lost(monkeypatch, toy_cor
     assert all(recording.alignment is None for recording in fewer.unlabelled)
     names = {r.name for r in (*toy_corpus.labelled, *toy_corpus.unlabelled)}
     assert {r.name for r in (*fewer.labelled, *fewer.unlabelled)} == names
-
-
-def average(*words: object) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, RECIPES / "steps" / "average.py", *words)
-
-
-def small(folder: Path, channels: int) -> dict[str, torch.Tensor]:
-    """Weights of a new model in a folder."""
-    model = SpeechModel(ModelConfig(network=NetworkConfig(channels=channels, hidden=8, dilations=(1,))))
-    checkpoint.save(model, folder)
-    return model.state_dict()
-
-
-def test_a_mean_of_models_has_the_mean_of_their_weights(tmp_path):
-    folders = [tmp_path / name for name in "abc"]
-    weights = [small(folder, 8) for folder in folders]
-    finished = average(*folders, "--out", tmp_path / "mean")
-    assert finished.returncode == 0, finished.stderr
-    for name, found in checkpoint.load(tmp_path / "mean").state_dict().items():
-        torch.testing.assert_close(found, (weights[0][name] + weights[1][name] + weights[2][name]) / 3)
-
-
-def test_models_of_different_sizes_have_no_mean(tmp_path):
-    for channels in (8, 16):
-        small(tmp_path / str(channels), channels)
-    finished = average(tmp_path / "8", tmp_path / "16", "--out", tmp_path / "mean")
-    assert finished.returncode == 2
-    assert "different sizes" in finished.stderr
-    assert not (tmp_path / "mean").exists()
 
 
 def test_a_log_has_the_command_line_and_its_output(tmp_path):

@@ -236,7 +236,7 @@ def test_a_process_loads_the_model_once_a_run(tmp_path):
 
     # What a later run finds under the same path may be another model.
     model = tmp_path / "model"
-    shutil.copytree(HERE.parent / "models" / "noon", model)
+    shutil.copytree(HERE.parent / "models" / "base", model)
     settings = (("model", str(model)),)
     FileDenoiser(settings)(files[0], tmp_path / "with.wav")
     (model / "config.json").write_text("{}")

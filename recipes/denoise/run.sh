@@ -3,7 +3,7 @@
 #
 # Usage: recipes/denoise/run.sh [--stage N] [--stop-stage N] MODEL NOISY CLEAN OUT
 #
-#   MODEL         model folder, such as models/noon
+#   MODEL         model folder, such as models/base
 #   NOISY, CLEAN  folders of recordings at 16 kHz with the same file names
 #   OUT           folder for the tables
 #

@@ -6,7 +6,7 @@
 #   DATA   data directory of mini_librispeech, with ali.ctm
 #   NOISE  folder of recorded noise
 #   OUT    folder for the tables and the picture
-#   MODEL  model folder, such as models/noon
+#   MODEL  model folder, such as models/base
 #
 # Stages: 1 calibration, 2 out-of-distribution detection, 3 adversarial perturbations, 4 semi-supervised training
 # (its own small models). Needs: pip install espeakng-loader foolbox scikit-learn

@@ -3,7 +3,7 @@
 #
 # Usage: recipes/generate/run.sh [--stage N] [--stop-stage N] MODEL DATA CLEAN OUT
 #
-#   MODEL  model folder, such as models/noon
+#   MODEL  model folder, such as models/base
 #   DATA   data directory of mini_librispeech, with text and ali.ctm
 #   CLEAN  folder of clean speech, for copy-synthesis
 #   OUT    folder for the tables, the pictures and the vocoder

@@ -48,8 +48,6 @@ cd "$(dirname "$0")"
 resource=12
 dev=dev-clean
 train=train_$hours
-confs=("$conf")
-mean=
 suffix=_$hours
 shards=true
 . "$steps/librispeech.sh"

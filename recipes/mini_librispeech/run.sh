@@ -8,8 +8,7 @@
 #                 ali.ctm in it is used. Without, it is downloaded from OpenSLR (resource 31, 332 MB)
 #   --unlabelled  more clean speech, for denoising only
 #   --noise       recorded noise; without, all noise is synthetic
-#   --quick       a short training, conf/quick.yaml, instead of three, each from the weights of the one before,
-#                 conf/scratch.yaml, conf/morning.yaml and conf/afternoon.yaml, and the mean of the last two, noon
+#   --quick       a short training, conf/quick.yaml, instead of that of the shipped model, conf/base.yaml
 #   --models      folder of models that gets the model and its pictures, such as models
 #   --device      to train on: auto, cpu, cuda or mps
 #   --workers     processes that draw batches for the one that trains; for a GPU
@@ -45,12 +44,8 @@ parts=train-clean-5
 dev=
 held_out="19 7859 1867 3242" # as in conf
 shards=false
-confs=(conf/scratch.yaml conf/morning.yaml conf/afternoon.yaml)
-mean=noon
-if [ "$quick" = true ]; then
-    confs=(conf/quick.yaml)
-    mean=
-fi
+conf=conf/base.yaml
+[ "$quick" = false ] || conf=conf/quick.yaml
 suffix=
 train=train
 . "$steps/librispeech.sh"

@@ -5,9 +5,8 @@
 #   dev       what of it to measure on; empty if that is some speakers of the others
 #   held_out  these speakers, where dev is empty
 #   shards    whether to train on shards, for what does not fit into memory
-#   confs     configurations of the trainings, an array; each goes on from the weights of the one before
-#   mean      name of the mean of the last two trainings' weights, which is then the model; empty for none
-#   suffix    of the trainings' folders
+#   conf      configuration of the training
+#   suffix    of the training's folder
 #   train     name of the data directory to train on
 #   device    to train on
 #   workers   processes that draw batches
@@ -25,8 +24,7 @@ measured=$data/${sets##* } # the last of them
 labelled=$data/$train
 [ "$shards" = false ] || labelled="$data/shards_$train/*.tar"
 
-folder_of() { echo "$dir/exp/$(basename "$1" .yaml)$suffix"; } # of a training, by its configuration
-exp=$(folder_of "${mean:-${confs[-1]}}")
+exp=$dir/exp/$(basename "$conf" .yaml)$suffix
 
 prepare() { # NAME PART ...
     local part sources=()
@@ -68,20 +66,10 @@ if runs 3; then
         echo "Stage 3: writing shards"
         $train_cmd "$exp/log/shard.log" speechjem data shard "$data/$train" "$data/shards_$train" --jobs "$nj"
     fi
-    start=
-    for conf in "${confs[@]}"; do
-        out=$(folder_of "$conf")
-        echo "Stage 3: training $conf"
-        ${nodes_cmd:-$train_cmd} "$out/log/train.log" ${torchrun:-} speechjem train "$conf" --labelled "$labelled" \
-            -o "$out" --device "$device" --workers "$workers" ${start:+--start "$start"} \
-            ${dev:+--held-out "$data/$dev"} ${unlabelled:+--unlabelled "$unlabelled"} ${noise:+--noise "$noise"}
-        start=$out/model
-    done
-    if [ -n "$mean" ] && [ ! -e "$exp/model" ]; then
-        echo "Stage 3: averaging the last two"
-        $train_cmd "$exp/log/average.log" python "$steps/average.py" \
-            "$(folder_of "${confs[-2]}")/model" "$(folder_of "${confs[-1]}")/model" --out "$exp/model"
-    fi
+    echo "Stage 3: training $conf"
+    ${nodes_cmd:-$train_cmd} "$exp/log/train.log" ${torchrun:-} speechjem train "$conf" --labelled "$labelled" \
+        -o "$exp" --device "$device" --workers "$workers" ${dev:+--held-out "$data/$dev"} \
+        ${unlabelled:+--unlabelled "$unlabelled"} ${noise:+--noise "$noise"}
 fi
 if [ -n "$dev" ] && [ "$stop_stage" -ge 4 ]; then
     held_out=$(cut -d' ' -f2 "$data/$dev/utt2spk" | sort -u)

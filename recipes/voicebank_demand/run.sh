@@ -61,7 +61,7 @@ done
 data=$dir/data
 exp=$dir/exp/$(basename "$conf" .yaml)
 if [ -z "$model" ]; then
-    model=$recipes/../models/noon
+    model=$recipes/../models/base
     [ "$train" = false ] || model=$exp/model
 fi
 

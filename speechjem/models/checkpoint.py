@@ -25,7 +25,7 @@ from .speech import ModelConfig, SpeechModel
 FORMAT = "speechjem-model-1"
 IMAGE_FORMAT = "speechjem-image-model-1"
 BESIDE = ("format", "sha256")  # what config.json has beside the settings
-DEFAULT = "noon"
+DEFAULT = "base"
 T = TypeVar("T")
 M = TypeVar("M", SpeechModel, ImageModel)
 
@@ -40,7 +40,7 @@ def locate(name: Path | str | None = None) -> Path:
     """The folder of a model.
 
     Args:
-        name: path of a folder; or, if there is none, 'noon' for the shipped model, which is also the
+        name: path of a folder; or, if there is none, 'base' for the shipped model, which is also the
             default, or org/name[@revision] for one on the Hugging Face hub (see `hub.download`).
 
     Raises:
