@@ -5,8 +5,7 @@
     spectrum * gain --inverse STFT--> waveform
 
 ONNX has no complex numbers and no inverse STFT: both transforms are written as convolutions with the windowed
-sines and cosines. The graph has one level for a recording, where `Denoiser` follows it: for recordings of up to
-3 s that is the same.
+sines and cosines. A recording has one level here, where `Denoiser` follows it; up to 3 s that is the same.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class Graph(nn.Module):
         return enhanced / gain
 
     def _level_gain(self, waveform: Tensor) -> Tensor:
-        """One gain for all of a recording, shape (channels, 1): the `level.Curve` of `level.WINDOW` seconds."""
+        """One gain for all of a recording, shape (channels, 1), by the rule of `level.follow`."""
         config = self.model.config.fbank
         size = round(level.BLOCK * config.sample_rate)
         powers = F.avg_pool1d(waveform.square()[:, None], size, ceil_mode=True)[:, 0]
