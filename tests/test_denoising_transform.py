@@ -42,8 +42,9 @@ def small():
 
 
 def test_it_gives_what_the_denoiser_gives(transform):
-    expected = speechjem.Denoiser(precision="float32", device="cpu")(NOISY, RATE)
-    torch.testing.assert_close(transform(NOISY), expected, atol=1e-4, rtol=0)
+    short = NOISY[: 3 * RATE]  # which has one level
+    expected = speechjem.Denoiser(precision="float32", device="cpu")(short, RATE)
+    torch.testing.assert_close(transform(short), expected, atol=1e-4, rtol=0)
 
 
 def test_leading_dimensions_are_kept_and_waveforms_enhanced_one_by_one(transform):

@@ -21,8 +21,9 @@ class DenoiseTransform(nn.Module):
     """Denoises batches of waveforms by descent, in single precision, differentiably.
 
     It gives what `Denoiser` gives in mode 'descent', strength 1 and precision 'float32', but each waveform in
-    one piece: memory grows with the length. Waveforms do not influence each other; silence that is appended
-    for the sake of a batch counts when the level of a waveform is measured.
+    one piece, so that memory grows with the length, and with one level, as a waveform of up to 3 s has it.
+    Waveforms do not influence each other. Silence that is appended for the sake of a batch counts when the
+    level of a waveform is measured.
 
     The weights are frozen; `requires_grad_()` trains them with whatever the pipeline is trained for. They are
     shared with a model that is given, and move and are saved with this module.
