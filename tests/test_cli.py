@@ -180,12 +180,12 @@ def test_a_ctm_is_imported(run):
     assert (code, out) == (0, "data/ali.ctm\n")
     assert "u2 has no phones in in.ctm" in err
     assert Path("data/ali.ctm").read_text() == "u1 1 0.000 0.500 AH\n"
-    Path("in.ctm").write_text("u1 1 0 0.5 a\n")
-    Path("phones.map").write_text("a AA\n")
+    Path("in.ctm").write_text("u1 1 0 0.5 a1\n")
+    Path("phones.map").write_text("a1 AA\n")
     assert run("data", "import-ctm", "in.ctm", "data")[0] == 1  # exists
     code, _, err = run("data", "import-ctm", "in.ctm", "data", "--force")
     assert code == 1
-    assert "in.ctm:1: There is no phone 'a'" in err
+    assert "in.ctm:1: There is no phone 'a1'" in err
     assert run("data", "import-ctm", "in.ctm", "data", "--force", "--map", "phones.map")[0] == 0
     assert Path("data/ali.ctm").read_text() == "u1 1 0.000 0.500 AA\n"
 

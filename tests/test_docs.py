@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 import yaml
 
@@ -108,3 +109,12 @@ def test_every_command_and_option_has_its_man_page(tmp_path):
     for option in re.findall(r"--[a-z-]+", help_text):
         assert option in page
     assert "EXIT STATUS" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_prose_fits_a_screen(page):
+    """Tables, commands and references may be longer than 120 characters."""
+    lines = page.read_text().splitlines()
+    fenced = np.cumsum([line.startswith("```") for line in lines]) % 2 == 1
+    prose = [line for line, inside in zip(lines, fenced, strict=True) if not inside]
+    assert not [line for line in prose if len(line) > 120 and not re.match(r" *\||    |\[\^", line)]

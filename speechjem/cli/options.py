@@ -50,6 +50,6 @@ Verbose = Annotated[
         callback=_set_verbosity,
         expose_value=False,
         show_default=False,
-        help="Tell of every file when it is done, or of nothing but errors: no progress bar, no notes.",
+        help="Report every file that is done; or report errors only, without progress bar and notes.",
     ),
 ]

