@@ -156,6 +156,7 @@ class Trainer(loop.Trainer[SpeechModel]):
             pairs = zip(chosen, framed, strict=True)
             voices = [v for r, (x, labels) in pairs if (v := _voice(self.model, r, x, labels)) is not None]
             self.model.speaking.measure_voices(torch.stack(voices) if voices else torch.empty(0))
+            self.model.speaking.measure_bigrams(labels for _, labels in framed)
 
     def _plan(self, batch: Batch) -> Plan:
         energy, labelled = self.config.energy, (batch.labels != UNLABELLED).all(1)
