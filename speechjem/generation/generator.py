@@ -4,7 +4,8 @@ In the mode descent, frames come from trained steps along E(x | pitch, voice) an
 the pitch and the durations from rules (`prosody`). In the mode sgld they are a chain on E(x, y) from the
 phones' Gaussians (`starts`), sampled with guidance: log p(y | x) beside the energy. One chain goes over all
 frames of a sequence, and every phone is drawn with its neighbours in the network's context: that is where
-coarticulation comes from. What the inversion leaves between the harmonics and in the pauses, the same network denoises.
+coarticulation comes from. What the inversion leaves between the harmonics and in the pauses, the same
+network denoises.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ ALONE = 0.5  # seconds of a phone by itself
 SLOWER = 1.2  # than the training speech, whose phones are read fluently
 PACE = 1.1  # as that, of the mode descent
 AROUND = 0.15  # seconds of silence around what is said in the mode descent, for its ends to sound natural
-VARIETY = 0.7  # temperature of the mode descent: voices near the mean are clearer
+VARIETY = 0.5  # temperature of the mode descent: voices near the mean are clearer
 ACCENTED = 0.4  # share of the vowels of speech without text that have an accent
 
 Watch = Callable[[Tensor, Tensor], None]
@@ -74,8 +75,8 @@ class Generator:
             in the mode descent.
         like: a recording of a voice to sound like, a few seconds of speech (see `voice.Voice`).
         pitch: mean of the voice in Hz; that of `like` by default, or else one that is drawn. In the mode
-            sgld, the waveform then comes from pulses and noise that are filtered (`inversion.source_filter`), and
-            None leaves the pitch to Griffin-Lim.
+            sgld, the waveform then comes from pulses and noise that are filtered
+            (`inversion.source_filter`), and None leaves the pitch to Griffin-Lim.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:

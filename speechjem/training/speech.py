@@ -413,7 +413,7 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
     if data.labelled is None:
         raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the settings.")
     held_out = data.held_out if distributed.rank() == 0 else None  # only the first process measures
-    return load_corpus(
+    corpus = load_corpus(
         data.labelled,
         data.unlabelled,
         Path(data.noise) if data.noise else None,
@@ -425,6 +425,12 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
         window=data.window,
         seed=config.seed,
     )
+    if config.speak.weight > 0 and all(r.pitch is None for r in corpus.at(0).labelled):
+        raise UsageError(
+            f"The training of generation needs the pitch of {data.labelled}, and that is not known: run "
+            "'python recipes/steps/pitch.py' on the data directory (shards keep none), or set speak.weight to 0."
+        )
+    return corpus
 
 
 def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe | None) -> dict[str, float]:
