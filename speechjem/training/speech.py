@@ -428,7 +428,8 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
     if config.speak.weight > 0 and all(r.pitch is None for r in corpus.at(0).labelled):
         raise UsageError(
             f"The training of generation needs the pitch of {data.labelled}, and that is not known: run "
-            "'python recipes/steps/pitch.py' on the data directory (shards keep none), or set speak.weight to 0."
+            "'python recipes/steps/pitch.py' on the data directory (shards keep none), or set speak.weight "
+            "to 0."
         )
     return corpus
 
