@@ -159,12 +159,13 @@ def test_progress_grows(runs, pair):
 def test_generate_shows_every_step_and_plays_the_waveform(runs, kind, wanted):
     *moving, last = runs.generate(kind, wanted, 4, 5)
     chains = [view for outputs in moving for view in shown(outputs)]
-    assert [len(c["energies"]) for c in chains] == [1, 2, 3, 4, 5]
-    chain, player = shown(last)
-    assert len(chain["images"]) == 5
-    assert len(set(chain["images"])) == 5
-    assert chain["energies"][-1] < chain["energies"][0]
     generator = Generator(runs.model, steps=4)
+    states = 1 + generator.steps
+    assert [len(c["energies"]) for c in chains] == list(range(1, states + 1))
+    chain, player = shown(last)
+    assert len(chain["images"]) == states
+    assert len(set(chain["images"])) == states
+    assert chain["energies"][-1] < chain["energies"][0]
     expected = generator.say(wanted, seed=5) if kind == "words" else generator(wanted, seed=5)
     played = soundfile.read(file_at(player["tracks"][0]["url"]), dtype="float32")[0]
     np.testing.assert_allclose(played, expected[0], atol=2e-4)

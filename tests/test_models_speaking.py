@@ -160,3 +160,21 @@ def test_a_voice_has_an_offset_and_a_pitch():
     middle, deviation = np.log(100 * 2**0.5), np.log(2**0.5) * (20 / 19) ** 0.5
     assert torch.allclose(voice, torch.tensor([1.0, -2.0, 0.5, middle, deviation]).float(), atol=1e-4)
     assert voice_of(x, means, speech, 0 * pitch) is None
+
+
+def test_bigrams_are_counted_between_phones_and_not_between_frames():
+    speaking = Speaking(DescentConfig(), 3, ("SIL", "AA", "S"))
+    assert torch.allclose(speaking.bigrams, 0.5 * (1 - torch.eye(3)))
+    speaking.measure_bigrams(
+        [torch.tensor([0, 0, 1, 1, 1, 0]), torch.tensor([0, 2, 2]), torch.tensor([0, 1])]
+    )
+    expected = torch.tensor([[0.0, 2 / 3, 1 / 3], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
+    assert torch.allclose(speaking.bigrams, expected)
+
+
+def test_a_model_from_before_the_bigrams_loads():
+    old = Speaking(DescentConfig(), 3).state_dict()
+    del old["bigrams"]
+    speaking = Speaking(DescentConfig(), 3)
+    speaking.load_state_dict(old)
+    assert torch.allclose(speaking.bigrams.sum(1), torch.ones(40))

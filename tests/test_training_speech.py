@@ -472,6 +472,13 @@ def write_corpus(folder: Path, corpus) -> Path:
     return folder
 
 
+def test_a_training_of_speaking_asks_for_the_pitch_of_the_speech(toy_corpus, tmp_path):
+    data = DataConfig(labelled=str(write_corpus(tmp_path, toy_corpus)))
+    with pytest.raises(UsageError, match=r"recipes/steps/pitch.py"):
+        train.train(replace(SPEAKING, data=data), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_starts_from_a_model(toy_corpus, tmp_path):
     data = write_corpus(tmp_path, toy_corpus)
     for name, updates, rate in (("first", 3, 1e-2), ("second", 1, 1e-12)):

@@ -55,6 +55,10 @@ for set in $sets; do
         $train_cmd "$exp/log/align_$set.log" python "$steps/align.py" "$data/$set" --nj "$nj"
     fi
 done
+if runs 1 && grep -q '^speak:' "${confs[@]}" && [ ! -e "$data/$train/pitch.npz" ]; then
+    echo "Stage 1: measuring the pitch of $train" # for the training of generation
+    $train_cmd "$exp/log/pitch_$train.log" python "$steps/pitch.py" "$data/$train" --nj "$nj"
+fi
 if runs 2; then
     echo "Stage 2: validating"
     for set in $sets; do

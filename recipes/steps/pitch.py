@@ -1,6 +1,6 @@
 """Measure the pitch of a data directory's recordings, by WORLD (Morise et al. 2016).
 
-pip install pyworld 'setuptools<81'
+pip install 'speechjem[pitch]'
 python recipes/steps/pitch.py DATA [--out DATA/pitch.npz] [--nj 2]
 
 Writes DATA/pitch.npz, with an array for every utterance: its fundamental frequency in Hz every 10 ms, 0 where

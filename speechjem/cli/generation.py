@@ -10,7 +10,7 @@ import typer
 
 from ..errors import UsageError
 from .app import log
-from .options import Device, Force, Model, Noise, Seed, Steps, StepSize, Verbose
+from .options import Device, Force, Model, Noise, Seed, StepSize, Verbose
 from .outputs import check_picture
 
 if TYPE_CHECKING:
@@ -36,17 +36,32 @@ def generate(
         typer.Option(help="Duration of each phone of a sequence in seconds, such as '0.1 0.08 0.1 0.3'."),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", help="Number of utterances.")] = 1,
-    like: Annotated[Path | None, typer.Option(help="Recording of a voice to sound like.")] = None,
-    pitch: Annotated[float | None, typer.Option(help="Pitch in Hz; that of --like by default.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="How much utterances differ; the model's by default.")
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="descent (trained steps, then a few of SGLD) or sgld (SGLD alone, as in ST-JEM); "
+            "descent by default, if the model was trained for it."
+        ),
     ] = None,
-    steps: Steps = None,
+    like: Annotated[Path | None, typer.Option(help="Recording of a voice to sound like.")] = None,
+    pitch: Annotated[
+        float | None,
+        typer.Option(help="Mean pitch in Hz; that of --like by default, or else one that --seed draws."),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="How much utterances differ; the mode's own by default.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Number of SGLD steps; in mode descent, of those after the trained ones."),
+    ] = None,
     step_size: StepSize = None,
     noise: Noise = None,
     guidance: Annotated[
         float | None,
-        typer.Option(help="Weight of log p(phone | frames) beside the energy; the model's by default."),
+        typer.Option(
+            help="In mode sgld, weight of log p(phone | frames) beside the energy; the model's by default."
+        ),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option("--plot", help="Picture of the chain to write, such as chain.png.")
@@ -57,7 +72,7 @@ def generate(
     force: Force = False,
     verbose: Verbose = None,
 ) -> None:
-    """Make speech: SGLD from noise on the energy of the phones or words asked for."""
+    """Make speech: steps along the energy, from the phones or words asked for to frames of speech."""
     from .. import audio, plot
     from ..generation.generator import Generator
 
@@ -77,7 +92,7 @@ def generate(
     if picture is not None:
         check_picture(picture, force)
     generator = Generator(
-        model, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
+        model, mode=mode, steps=steps, step_size=step_size, noise=noise, guidance=guidance,
         temperature=temperature, like=audio.read(like) if like else None, pitch=pitch, device=device,
     )  # fmt: skip
     chain: list[tuple[Tensor, Tensor]] = []

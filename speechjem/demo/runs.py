@@ -145,7 +145,7 @@ class Runs:
         _check_steps(steps)
         generator = Generator(self.model, steps=steps or None, pitch=pitch or None)
         draw = generator.say if kind == "words" else generator
-        count = generator.sampler.steps
+        count = generator.steps
         waveforms: list[np.ndarray] = []
         remarks: list[str] = []
 

@@ -1,14 +1,15 @@
-"""Generation: SGLD on E(x, y) over the frames of the phones asked for, then inversion.
+"""Generation: phones, their durations and pitch; frames along the energy; their inversion.
 
-One chain goes over all frames of a sequence, and every phone is drawn with its neighbours in the network's
-context: that is where coarticulation comes from. Chains start at the phones' Gaussians (`starts`) and are
-sampled with guidance: log p(y | x) beside the energy. E(x, y) alone wanders to frames that all classes like.
-What the inversion leaves between the harmonics and in the pauses, the same network denoises.
+In the mode descent, frames come from trained steps along E(x | pitch, voice) and a few of SGLD after them,
+the pitch and the durations from rules (`prosody`). In the mode sgld they are a chain on E(x, y) from the
+phones' Gaussians (`starts`), sampled with guidance: log p(y | x) beside the energy. One chain goes over all
+frames of a sequence, and every phone is drawn with its neighbours in the network's context: that is where
+coarticulation comes from. What the inversion leaves between the harmonics and in the pauses, the same
+network denoises.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
@@ -20,21 +21,25 @@ from typing_extensions import Unpack
 
 from .. import audio, phones
 from ..denoising.denoiser import Denoiser
-from ..energy.langevin import sgld, with_given
+from ..energy.langevin import with_given
 from ..errors import UsageError
 from ..features.fbank import frames_for
 from ..features.inversion import griffin_lim, source_filter
 from ..models import checkpoint
 from ..models.speech import SpeechModel
 from ..runtime.device import choose_device, own_modes
-from . import text
+from . import modes, prosody, text
+from .prosody import PAUSE, Sound
 from .voice import Voice
 
 LONGEST = 60.0  # seconds; a chain is held in memory as a whole
 FADE = 0.01  # seconds
 ALONE = 0.5  # seconds of a phone by itself
 SLOWER = 1.2  # than the training speech, whose phones are read fluently
-PAUSE = 0.2  # seconds of silence at the ends of a text and at its punctuation
+PACE = 1.1  # as that, of the mode descent
+AROUND = 0.15  # seconds of silence around what is said in the mode descent, for its ends to sound natural
+VARIETY = 0.5  # temperature of the mode descent: voices near the mean are clearer
+ACCENTED = 0.4  # share of the vowels of speech without text that have an accent
 
 Watch = Callable[[Tensor, Tensor], None]
 """Is shown chains as they move: normalised frames, (count, frames, bins), and their energies, (count,)."""
@@ -44,6 +49,7 @@ class GeneratorSettings(TypedDict, total=False):
     """What a `Generator` may be given."""
 
     model: SpeechModel | str | None
+    mode: str | None
     steps: int | None
     step_size: float | None
     noise: float | None
@@ -59,13 +65,18 @@ class Generator:
 
     Args:
         model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
-        steps, step_size, noise: sampler settings, as the model's configuration says by default
-            (see `langevin.LangevinConfig`).
-        guidance: weight of log p(y | x) beside the energy; the model's by default.
-        temperature: how much utterances differ; 0 starts all of them at the phones' means.
+        mode: 'descent' (trained steps, then a few of SGLD) or 'sgld', as in ST-JEM; 'descent' by default, if
+            the model was trained for it.
+        steps, step_size, noise: sampler settings (see `langevin.LangevinConfig`); in the mode sgld as the
+            model's configuration says by default, in the mode descent those of its training, and of the SGLD
+            after the trained steps.
+        guidance: in the mode sgld, weight of log p(y | x) beside the energy; the model's by default.
+        temperature: how much utterances differ: their frames in the mode sgld; voices, durations and accents
+            in the mode descent.
         like: a recording of a voice to sound like, a few seconds of speech (see `voice.Voice`).
-        pitch: of the voice in Hz: the waveform then comes from pulses and noise that are filtered
-            (`inversion.source_filter`); None leaves the pitch to Griffin-Lim. That of `like` by default.
+        pitch: mean of the voice in Hz; that of `like` by default, or else one that is drawn. In the mode
+            sgld, the waveform then comes from pulses and noise that are filtered
+            (`inversion.source_filter`), and None leaves the pitch to Griffin-Lim.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:
@@ -79,6 +90,7 @@ class Generator:
         self,
         model: SpeechModel | str | None = None,
         *,
+        mode: str | None = None,
         steps: int | None = None,
         step_size: float | None = None,
         noise: float | None = None,
@@ -90,10 +102,14 @@ class Generator:
     ):
         self.device = choose_device(device)
         self.model = checkpoint.given(model, self.device)
-        self.sampler = with_given(self.model.config.generate, steps=steps, step_size=step_size, noise=noise)
-        self.denoiser = Denoiser(self.model, device=device) if self.model.config.denoise_generated else None
-        self.guidance = self.model.config.guidance if guidance is None else guidance
-        self.temperature = self.model.config.temperature if temperature is None else temperature
+        self.mode = self._mode(mode, guidance)
+        config, descent = self.model.config, self.mode == "descent"
+        sampler = modes.AFTER if descent else config.generate
+        self.sampler = with_given(sampler, steps=steps, step_size=step_size, noise=noise)
+        self.denoiser = Denoiser(self.model, device=device) if config.denoise_generated else None
+        self.guidance = config.guidance if guidance is None else guidance
+        usual = VARIETY if descent else config.temperature
+        self.temperature = usual if temperature is None else temperature
         self.like = None if like is None else Voice.of(like.samples, like.sample_rate, self.model)
         self.pitch = self.like.pitch if self.like and pitch is None else pitch
         for name, value in (("guidance", self.guidance), ("temperature", self.temperature)):
@@ -101,6 +117,23 @@ class Generator:
                 raise UsageError(f"The {name} must be a number of at least 0, not {value}.")
         if self.pitch is not None and not 40 <= self.pitch <= 600:
             raise UsageError(f"No voice has a pitch of {self.pitch:g} Hz; give 40 to 600.")
+
+    def _mode(self, mode: str | None, guidance: float | None) -> str:
+        """The mode asked for, or the model's own, if it is possible."""
+        chosen = ("descent" if self.model.speaking else "sgld") if mode is None else mode
+        if chosen not in modes.MODES:
+            raise UsageError(f"There is no mode {chosen!r}; choose descent or sgld.")
+        if chosen == "descent" and self.model.speaking is None:
+            raise UsageError("This model has no trained steps of generation; choose the mode 'sgld'.")
+        if chosen == "descent" and guidance is not None:
+            raise UsageError("Guidance belongs to the mode 'sgld'; choose that, or leave it out.")
+        return chosen
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of a chain."""
+        trained = len(self.model.speaking.log_size) if self.model.speaking and self.mode == "descent" else 0
+        return trained + self.sampler.steps
 
     @property
     def sample_rate(self) -> int:
@@ -122,7 +155,7 @@ class Generator:
         Args:
             phonemes: names, such as "aa", "hh ah l ow" or ["HH", "AH"].
             seconds: duration of each phone: one for all, or one each. By default 0.5 for a phone by itself,
-                and in a sequence the median of the training speech, 1.2 times as slow.
+                and in a sequence about the median of the training speech, a little slower.
             seed: same seed, same waveforms (on one device).
             count: number of waveforms.
             watch: called with the start of the chains and after every step.
@@ -134,39 +167,53 @@ class Generator:
             UsageError: for unknown phones, or durations that are not positive, do not match, or are
                 longer than a minute in all.
         """
-        names = phones.parse(phonemes)
-        return self._draw(self._labels(names, self._durations(names, seconds)), seed, count, watch)
+        sounds = [Sound(name) for name in phones.parse(phonemes)]
+        return self._draw(sounds, self._durations(sounds, seconds, seed), seed, count, watch)
 
     def say(self, words: str, *, seed: int = 0, count: int = 1, watch: Watch | None = None) -> np.ndarray:
-        """Waveforms of an English text; as the call, with the phones of `text.pronounce`.
+        """Waveforms of an English text; as the call, with the phones and accents of `text.read`.
 
         Raises:
             UsageError: if the text has no words, or signs that are none, or is longer than a minute.
             SpeechjemError: if the package with the dictionary is not installed.
         """
-        names = text.pronounce(words)
-        durations = self._durations(names, None)
-        pauses = [PAUSE if n == phones.SILENCE else d for n, d in zip(names, durations, strict=True)]
-        return self._draw(self._labels(names, pauses), seed, count, watch)
+        sounds = text.read(words)
+        return self._draw(sounds, self._durations(sounds, None, seed), seed, count, watch)
 
     @own_modes()
     def anything(
         self, seconds: float, *, seed: int = 0, count: int = 1, watch: Watch | None = None
     ) -> np.ndarray:
-        """Waveforms from E(x), no phone being asked for; as the call.
+        """Waveforms of nothing in particular; as the call.
 
-        A chain starts at a random sequence of phones, and is then free to go where E(x) is low.
+        In the mode descent, phones follow each other as in the training speech. In the mode sgld a chain
+        starts at a random sequence of phones, and is then free to go where E(x) is low.
         """
         if not 0 < seconds <= LONGEST:
             raise UsageError(
                 f"The duration must be more than 0 and at most {LONGEST:.0f} s, not {seconds:g}."
             )
-        sounds = [name for name in self.model.config.phones if name != phones.SILENCE]
-        frames = frames_for(seconds, self.model.config.fbank) + 1
-        # As many as there are frames are enough, since none lasts less than one.
-        names = np.random.default_rng(seed).choice(sounds, frames).tolist()
-        labels = self._over_time(names, self._durations(names, None))[:frames]
-        return self._draw(labels, seed, count, watch, free=True)
+        sounds = self._any_sounds(seconds, seed)
+        fbank, frame = self.model.config.fbank, self.model.fbank.frame_seconds
+        usual = [frame * frames_for(d, fbank) for d in self._durations(sounds, None, seed)]
+        last = int(np.searchsorted(np.cumsum(usual), seconds)) + 1
+        lengths = [*usual[: last - 1], seconds - sum(usual[: last - 1])]
+        return self._draw(sounds[:last], lengths, seed, count, watch, free=self.mode == "sgld")
+
+    def _any_sounds(self, seconds: float, seed: int) -> list[Sound]:
+        """More phones than are said in that time."""
+        names, rng = self.model.config.phones, np.random.default_rng(seed % 2**64)
+        count = 1 + math.ceil(seconds / prosody.SHORTEST)
+        if self.model.speaking is None or self.mode == "sgld":
+            sounds = [name for name in names if name != phones.SILENCE]
+            return [Sound(name) for name in rng.choice(sounds, count).tolist()]
+        silence = names.index(phones.SILENCE)
+        drawn = prosody.draw_phones(self.model.speaking.bigrams, silence, count + 1, rng)[1:]
+        lucky = rng.random(count) < ACCENTED
+        return [
+            Sound(names[k], bool(luck) and names[k] in prosody.VOWELS)
+            for k, luck in zip(drawn, lucky, strict=True)
+        ]
 
     def frames(
         self, labels: Tensor, seed: int, count: int, free: bool = False, watch: Watch | None = None
@@ -177,77 +224,129 @@ class Generator:
             labels: index of the phone of every frame, shape (frames,).
             seed: of the chain.
             count: number of chains.
-            free: follow E(x) instead of E(x, y): the labels are only where to start.
+            free: in the mode sgld, follow E(x) instead of E(x, y): the labels are only where to start.
             watch: as in the call.
 
         Returns:
             Shape (count, frames, bins).
         """
+        index, place = labels.cpu().unique_consecutive(return_inverse=True)
+        sounds = [Sound(self.model.config.phones[k]) for k in index]
+        return self._frames(sounds, place, seed, count, free, watch)
+
+    def _frames(
+        self, sounds: list[Sound], place: Tensor, seed: int, count: int, free: bool, watch: Watch | None
+    ) -> Tensor:
+        """As `frames`, for the sounds of an utterance and the one of these that every frame has."""
+        with torch.no_grad():
+            draw = self._spoken if self.mode == "descent" else self._sampled
+            chains = draw(sounds, place, seed, count, free)
+            for x in chains.states:
+                if watch is not None:
+                    watch(x, chains.energy(x))
+        return x
+
+    def _labels(self, sounds: list[Sound], place: Tensor) -> Tensor:
+        names = self.model.config.phones
+        return torch.tensor([names.index(sound.phone) for sound in sounds])[place].to(self.device)
+
+    def _sampled(self, sounds: list[Sound], place: Tensor, seed: int, count: int, free: bool) -> modes.Chains:
+        labels = self._labels(sounds, place)
         # On the CPU, so that a seed means the same start on every device.
         generator = torch.Generator().manual_seed(seed)
-        labels = labels.to(self.device)
         start = self.model.starts.draw(labels, count, generator, self.temperature)
         if self.like is not None:
             speech = labels != self.model.config.phones.index(phones.SILENCE)
             start = start + speech[:, None] * self.like.offset.to(self.device)
-        noise = torch.Generator(self.device).manual_seed(seed)
         wanted = None if free else labels.expand(count, -1)
+        noise = torch.Generator(self.device).manual_seed(seed)
         guidance = 0.0 if free else self.guidance
-        jem = self.model.jem
-        chain = sgld(lambda x: jem.gradient(x, wanted, guidance), start, self.sampler, noise)
-        for x in itertools.chain([start], chain):
-            if watch is not None:
-                with torch.no_grad():
-                    watch(x, jem.energy(x, wanted))
-        return x
+        return modes.sampled(self.model, start, wanted, guidance, self.sampler, noise)
+
+    def _spoken(self, sounds: list[Sound], place: Tensor, seed: int, count: int, free: bool) -> modes.Chains:
+        assert self.model.speaking is not None
+        labels = self._labels(sounds, place)
+        voiced = self.model.speaking.voiced[labels].cpu()
+        voices = modes.voices(self.model, count, seed, self.temperature, self.like, self.pitch)
+        rng = np.random.default_rng(seed % 2**64)
+        frame = self.model.fbank.frame_seconds
+        contours = [
+            prosody.contour(sounds, place, voiced, frame, rng, self.temperature) for _ in range(count)
+        ]
+        pitch = modes.pitch_of(torch.stack(contours), voices, voiced)
+        noise = torch.Generator(self.device).manual_seed(seed)
+        return modes.spoken(
+            self.model, labels, pitch.to(self.device), voices.to(self.device), self.sampler, noise
+        )
 
     def _draw(
-        self, labels: Tensor, seed: int, count: int, watch: Watch | None, free: bool = False
+        self,
+        sounds: list[Sound],
+        durations: list[float],
+        seed: int,
+        count: int,
+        watch: Watch | None,
+        free: bool = False,
     ) -> np.ndarray:
         if count < 1:
             raise UsageError(f"The number of waveforms must be at least 1, not {count}.")
-        x = self.frames(labels, seed, count, free, watch)
+        self._check(durations)
+        around = 0
+        if self.mode == "descent":
+            around = frames_for(AROUND, self.model.config.fbank)
+            silence = Sound(phones.SILENCE)
+            sounds, durations = [silence, *sounds, silence], [AROUND, *durations, AROUND]
+        place = self._over_time(durations)
+        x = self._frames(sounds, place, seed, count, free, watch)
         log_mel = self.model.fbank.denormalise(x).cpu().numpy()
-        return np.stack([self._waveform(frames, labels, seed + n) for n, frames in enumerate(log_mel)])
+        voiced = np.array([sound.phone in phones.VOICED for sound in sounds])[place]
+        return np.stack([self._waveform(row, voiced, seed + n, around) for n, row in enumerate(log_mel)])
 
-    def _durations(self, names: list[str], seconds: float | Sequence[float] | None) -> list[float]:
-        """Seconds of every phone."""
-        if seconds is None and len(names) > 1:
-            median = self.model.starts.seconds
-            return [SLOWER * median[self.model.config.phones.index(name)].item() for name in names]
+    def _durations(
+        self, sounds: list[Sound], seconds: float | Sequence[float] | None, seed: int
+    ) -> list[float]:
+        """Seconds of every sound."""
         if isinstance(seconds, Sequence):
-            if len(seconds) != len(names):
+            if len(seconds) != len(sounds):
                 raise UsageError(
-                    f"There are {len(names)} phones but {len(seconds)} durations; give one each."
+                    f"There are {len(sounds)} phones but {len(seconds)} durations; give one each."
                 )
             return list(seconds)
-        return [ALONE if seconds is None else seconds] * len(names)
+        if seconds is not None or len(sounds) == 1:
+            return [ALONE if seconds is None else seconds] * len(sounds)
+        names = self.model.config.phones
+        median = [self.model.starts.seconds[names.index(sound.phone)].item() for sound in sounds]
+        if self.mode == "descent":
+            rng = np.random.default_rng(seed % 2**64)
+            return prosody.durations(sounds, [PACE * m for m in median], rng, self.temperature)
+        silent = [sound.phone == phones.SILENCE for sound in sounds]
+        return [PAUSE if s else SLOWER * m for s, m in zip(silent, median, strict=True)]
 
-    def _labels(self, names: list[str], durations: list[float]) -> Tensor:
-        """Class of every frame, if the durations are possible."""
+    @staticmethod
+    def _check(durations: list[float]) -> None:
         if not all(0 < d < math.inf for d in durations):
             raise UsageError("Each phone's duration must be more than 0 seconds.")
         if sum(durations) > LONGEST:
             raise UsageError(
                 f"{sum(durations):.0f} s are too long; at most {LONGEST:.0f} s can be generated."
             )
-        return self._over_time(names, durations)
 
-    def _over_time(self, names: list[str], durations: list[float]) -> Tensor:
-        index = [self.model.config.phones.index(name) for name in names]
+    def _over_time(self, durations: list[float]) -> Tensor:
+        """Which of some sounds every frame has."""
         frames = [frames_for(d, self.model.config.fbank) for d in durations]
-        labels = torch.tensor(index).repeat_interleave(torch.tensor(frames))
-        return torch.cat([labels, labels[-1:]])  # frames are centred on the ends of their hops
+        place = torch.arange(len(durations)).repeat_interleave(torch.tensor(frames))
+        return torch.cat([place, place[-1:]])  # frames are centred on the ends of their hops
 
-    def _waveform(self, log_mel: np.ndarray, labels: Tensor, seed: int) -> np.ndarray:
+    def _waveform(self, log_mel: np.ndarray, voiced: np.ndarray, seed: int, around: int) -> np.ndarray:
+        """Of some frames; `around` of them are left out at both ends."""
         config = self.model.config.fbank
-        if self.pitch is None:
+        if self.pitch is None or self.mode == "descent":
             waveform = griffin_lim(log_mel, self.model.fbank, seed)
         else:
-            voiced = np.array([name in phones.VOICED for name in self.model.config.phones])[labels]
             waveform = source_filter(log_mel, self.model.fbank, voiced, self.pitch, seed)
         if self.denoiser is not None:
             waveform = self.denoiser(waveform, config.sample_rate)
+        waveform = waveform[around * config.hop : len(waveform) - around * config.hop].copy()
         fade = min(len(waveform) // 2, round(FADE * config.sample_rate))
         ramp = np.linspace(0, 1, fade, dtype=np.float32)
         waveform[:fade] *= ramp

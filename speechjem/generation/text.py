@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import SpeechjemError, UsageError
 from ..phones import SILENCE
 from . import reading
+from .prosody import VOWELS, Sound
 
 PAUSES = ",;:.?!"
 # A few hundred spelling rules would do better; these get most of an unknown name across. Longest match first.
@@ -25,11 +26,25 @@ SPELLINGS = {
     "k": "K", "l": "L", "m": "M", "n": "N", "o": "AA", "p": "P", "q": "K", "r": "R", "s": "S", "t": "T",
     "u": "AH", "v": "V", "w": "W", "x": "K S", "y": "IY", "z": "Z",
 }  # fmt: skip
+REDUCED = frozenset(("AH", "IH", "ER"))  # the vowels that syllables without stress mostly have
+# The dictionary of pocketsphinx has no marks of stress.
+UNACCENTED = frozenset(
+    "a an the and or but nor so if as at by for from in into of off on onto out over to up with than "
+    "that which who whom whose this these those there here i you he she it we they me him her us them "
+    "my your his its our their am is are was were be been being have has had having do does did will "
+    "would shall should can could may might must not no i'm it's he's she's you're we're they're don't "
+    "isn't aren't".split()
+)
 LONG = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW"}  # before a consonant and a silent e
 
 
 def pronounce(text: str) -> list[str]:
-    """Phones of a text, with silence at its ends and where punctuation asks for a pause.
+    """Phones of a text; as `read`, which also says where accents are."""
+    return [sound.phone for sound in read(text)]
+
+
+def read(text: str) -> list[Sound]:
+    """What to say of a text, with silence at its ends and where punctuation asks for a pause.
 
     Numbers, abbreviations and signs are said as in `reading.spoken`. A word that the dictionary lacks is
     spelt out by rule, with a warning.
@@ -39,16 +54,25 @@ def pronounce(text: str) -> list[str]:
         SpeechjemError: if the package with the dictionary, or with the numbers, is not installed.
     """
     tokens = re.findall(rf"[^\s{PAUSES}]+|[{PAUSES}]", reading.spoken(text, _dictionary()))
-    phones = [SILENCE]
+    sounds = [Sound(SILENCE)]
     for token in tokens:
         if token in PAUSES:
-            phones += [SILENCE] if phones[-1] != SILENCE else []
+            if len(sounds) > 1 and sounds[-1].phone != SILENCE:
+                sounds.append(Sound(SILENCE, question=token == "?"))
             continue
         for part in re.split("-+", token.strip("-'")):
-            phones += _word(part) if part else []
-    if phones == [SILENCE]:
+            sounds += _accented(part, _word(part)) if part else []
+    if len(sounds) == 1:
         raise UsageError("The text has no words; give some, such as 'hello world'.")
-    return phones if phones[-1] == SILENCE else [*phones, SILENCE]
+    return sounds if sounds[-1].phone == SILENCE else [*sounds, Sound(SILENCE)]
+
+
+def _accented(word: str, phones: list[str]) -> list[Sound]:
+    """Phones of a word, of which the first full vowel has the accent, unless it is a word of the grammar."""
+    vowels = [n for n, phone in enumerate(phones) if phone in VOWELS]
+    full = [n for n in vowels if phones[n] not in REDUCED] or vowels
+    at = full[0] if full and word not in UNACCENTED else None
+    return [Sound(phone, n == at) for n, phone in enumerate(phones)]
 
 
 def _word(word: str) -> list[str]:
@@ -59,7 +83,7 @@ def _word(word: str) -> list[str]:
     known = _dictionary().get(word) or _possessive(word)
     if known is None:
         known = " ".join(spell(word.replace("'", "")))
-        warnings.warn(f"{word!r} is not in the dictionary; it is read as {known}.", stacklevel=3)
+        warnings.warn(f"{word!r} is not in the dictionary; it is read as {known}.", stacklevel=4)
     return known.split()
 
 

@@ -29,11 +29,13 @@ class Voice:
         level: RMS in dB re full scale.
         offset: of its normalised frames from the means of the phones that they are, shape (bins,).
         pitch: median fundamental frequency in Hz, or None if nothing is voiced.
+        liveliness: standard deviation of the logarithm of the pitch, or None.
     """
 
     level: float
     offset: Tensor
     pitch: float | None
+    liveliness: float | None = None
 
     @classmethod
     @own_modes()
@@ -54,13 +56,15 @@ class Voice:
             raise InputError("The recording of the voice has no speech; give a few seconds of speech.")
         offset = (x[0] - posterior @ model.starts.mean)[speech].mean(0)
         level = 20 * float(np.log10(max(np.sqrt(np.mean(mono**2)), 1e-6)))
-        return cls(level, offset.cpu(), _pitch(mono, rate))
+        return cls(level, offset.cpu(), *_pitch(mono, rate))
 
 
-def _pitch(mono: np.ndarray, rate: int) -> float | None:
-    """Median of the voiced frames (pYIN, Mauch and Dixon, ICASSP 2014)."""
+def _pitch(mono: np.ndarray, rate: int) -> tuple[float | None, float | None]:
+    """Median and spread (`Voice`) over the voiced frames (pYIN, Mauch and Dixon, ICASSP 2014)."""
     pitch, voiced, _ = _pyin()(mono, fmin=PITCHES[0], fmax=PITCHES[1], sr=rate)
-    return float(np.median(pitch[voiced])) if voiced.any() else None
+    if not voiced.any():
+        return None, None
+    return float(np.median(pitch[voiced])), float(np.std(np.log(pitch[voiced])))
 
 
 def _pyin() -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -10,7 +10,8 @@ speech has for the same phones, pitch and voice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,12 +52,14 @@ class Speaking(nn.Module):
         voiced: which phones are voiced, shape (phones,).
         voice: the mean of voices, shape (bins + 2,).
         voice_factor: lower triangular L, their covariance is L L', shape (bins + 2, bins + 2).
+        bigrams: probability of each phone after each, shape (phones, phones).
     """
 
     harmonics: Tensor
     voiced: Tensor
     voice: Tensor
     voice_factor: Tensor
+    bigrams: Tensor
 
     def __init__(self, config: DescentConfig, bins: int, phones: Sequence[str] = PHONES):
         super().__init__()
@@ -66,6 +69,12 @@ class Speaking(nn.Module):
         self.register_buffer("harmonics", torch.zeros(PITCHES, bins))
         self.register_buffer("voice", F.pad(torch.tensor([MIDDLE, 0.2]), (bins, 0)))
         self.register_buffer("voice_factor", torch.zeros(bins + 2, bins + 2))
+        self.register_buffer("bigrams", _probabilities(torch.zeros(len(phones), len(phones))))
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *others: Any) -> None:
+        # Models of before the bigrams were stored.
+        state.setdefault(f"{prefix}bigrams", self.bigrams)
+        super()._load_from_state_dict(state, prefix, *others)
 
     @torch.no_grad()
     def measure(self, fbank: Fbank) -> None:
@@ -93,6 +102,18 @@ class Speaking(nn.Module):
         covariance = deviations.T @ deviations / len(voices) + 1e-4 * torch.eye(voices.shape[1])
         self.voice.copy_(voices.mean(0))
         self.voice_factor.copy_(torch.linalg.cholesky(covariance))
+
+    def measure_bigrams(self, utterances: Iterable[Tensor]) -> None:
+        """Set the probabilities of phones after each other.
+
+        Args:
+            utterances: the phone of every frame of each, shape (frames,).
+        """
+        counts = torch.zeros_like(self.bigrams)
+        for labels in utterances:
+            phones = labels.to(counts.device).unique_consecutive()
+            counts.index_put_((phones[:-1], phones[1:]), counts.new_ones(()), accumulate=True)
+        self.bigrams.copy_(_probabilities(counts))
 
     def draw_voices(self, count: int, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
         """Voices, shape (count, bins + 2).
@@ -149,6 +170,13 @@ class Speaking(nn.Module):
             gradient, logits = jem.step(x, told)
             x = x - size * gradient
             yield x, logits
+
+
+def _probabilities(counts: Tensor) -> Tensor:
+    """Rows that sum to 1, of counts, shape (n, n); where nothing was counted, all others are as probable."""
+    unknown = counts.sum(1, keepdim=True) == 0
+    counts = torch.where(unknown, 1 - torch.eye(len(counts), device=counts.device), counts)
+    return counts / counts.sum(1, keepdim=True)
 
 
 def voice_offset(x: Tensor, means: Tensor, speech: Tensor) -> Tensor:

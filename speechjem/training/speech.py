@@ -156,6 +156,7 @@ class Trainer(loop.Trainer[SpeechModel]):
             pairs = zip(chosen, framed, strict=True)
             voices = [v for r, (x, labels) in pairs if (v := _voice(self.model, r, x, labels)) is not None]
             self.model.speaking.measure_voices(torch.stack(voices) if voices else torch.empty(0))
+            self.model.speaking.measure_bigrams(labels for _, labels in framed)
 
     def _plan(self, batch: Batch) -> Plan:
         energy, labelled = self.config.energy, (batch.labels != UNLABELLED).all(1)
@@ -412,7 +413,7 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
     if data.labelled is None:
         raise UsageError("No corpus given; pass --labelled DIRECTORY or set data.labelled in the settings.")
     held_out = data.held_out if distributed.rank() == 0 else None  # only the first process measures
-    return load_corpus(
+    corpus = load_corpus(
         data.labelled,
         data.unlabelled,
         Path(data.noise) if data.noise else None,
@@ -424,6 +425,13 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
         window=data.window,
         seed=config.seed,
     )
+    if config.speak.weight > 0 and all(r.pitch is None for r in corpus.at(0).labelled):
+        raise UsageError(
+            f"The training of generation needs the pitch of {data.labelled}, and that is not known: run "
+            "'python recipes/steps/pitch.py' on the data directory (shards keep none), or set speak.weight "
+            "to 0."
+        )
+    return corpus
 
 
 def _validate(model: SpeechModel, corpus: Corpus, probe: evaluate.DenoiseProbe | None) -> dict[str, float]:
