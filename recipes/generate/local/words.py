@@ -6,8 +6,8 @@ python recipes/generate/local/words.py MODEL CORPUS/train-clean-5 --speakers 19 
 Sentences are those of the speakers named, of 4 to 30 words; the recogniser has its own acoustic and language
 models. Rows: the recordings; the same by way of log-mel frames (`copy`); the text said by the model, with
 the phase of Griffin-Lim and with a pitch; and without steps along the energy, which shows what the starts of
-SGLD do alone. The third column is the share of right words beside that of `copy`, the fourth the overall quality that
-DNSMOS P.835 predicts, 1 to 5. With --vocoder, two more rows have the frames
+SGLD do alone. The third column is the share of right words beside that of `copy`, the fourth the overall
+quality that DNSMOS P.835 predicts, 1 to 5. With --vocoder, two more rows have the frames
 made audible by it (`vocoder.py`).
 """
 
