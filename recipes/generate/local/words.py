@@ -5,9 +5,9 @@ python recipes/generate/local/words.py MODEL CORPUS/train-clean-5 --speakers 19 
 
 Sentences are those of the speakers named, of 4 to 30 words; the recogniser has its own acoustic and language
 models. Rows: the recordings; the same by way of log-mel frames (`copy`); the text said by the model, with
-the phase of Griffin-Lim and with a pitch; and without steps along the energy, which shows what the starts do
-alone. The third column is the share of right words beside that of `copy`, the fourth the overall quality that
-DNSMOS P.835 predicts, 1 to 5. With --vocoder, two more rows have the frames
+the phase of Griffin-Lim and with a pitch; and without steps along the energy, which shows what the starts of
+SGLD do alone. The third column is the share of right words beside that of `copy`, the fourth the overall
+quality that DNSMOS P.835 predicts, 1 to 5. With --vocoder, two more rows have the frames
 made audible by it (`vocoder.py`).
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # words that the dictionary lacks
     generator = Generator(arguments.model)
     pitched = Generator(generator.model, pitch=arguments.pitch)
-    still = Generator(generator.model, steps=1, step_size=0.0)
+    still = Generator(generator.model, mode="sgld", steps=1, step_size=0.0)
     fbank = generator.model.fbank
     network = vocoder.load(arguments.vocoder, fbank) if arguments.vocoder else None
     texts = dict(
