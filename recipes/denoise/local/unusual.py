@@ -3,8 +3,8 @@
 python recipes/denoise/local/unusual.py MODEL CLEAN_FOLDER [--count 20] [--seed 0]
 
 Every recording is changed as the row says, and denoised. PESQ-WB and ESTOI compare the output with the
-changed recording; of a bang, only what lies more than 0.1 s before and after it. Muted are frames of 10 ms within 40 dB
-of the loudest whose level falls by more than 20 dB.
+changed recording; of a bang, only what lies more than 0.1 s before and after it. Muted are frames of 10 ms
+within 40 dB of the loudest whose level falls by more than 20 dB.
 """
 
 import sys
