@@ -1,7 +1,7 @@
 """A stream beside the denoisers that people use as streams: same files, same run, one thread each.
 
 pip install what peers.py names
-python recipes/denoise/local/stream.py MODEL NOISY_FOLDER CLEAN_FOLDER [--count 30]
+python recipes/denoise/local/stream.py MODEL NOISY_FOLDER CLEAN_FOLDER [--count 30] [--only dtln gtcrn]
 
 Recordings at the model's rate, pushed in blocks of 10 ms. MODEL is causal, such as models/stream. Latency is
 that of the window and of what is heard beyond it, as the authors give it. Real-time factors are of processor
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
     parser.add_argument("--count", type=int, default=30)
+    parser.add_argument("--only", nargs="*", choices=list(LATENCIES), default=list(LATENCIES))
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
@@ -44,8 +45,8 @@ def main() -> None:
     header = ("system", "latency (ms)", "real-time factor", "PESQ-WB", "ESTOI", "SI-SDR (dB)")
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     row("noisy", 0, lambda x: x, pairs)
-    for name, latency in LATENCIES.items():
-        row(name, latency, PEERS[name](), pairs)
+    for name in arguments.only:
+        row(name, LATENCIES[name], PEERS[name](), pairs)
     latency = round(1000 * StreamDenoiser(RATE, 1, denoiser).latency)
     row("stream", latency, lambda x: streamed(x, denoiser), pairs)
     row("the same, whole files", latency, lambda x: denoiser(x, RATE), pairs)
