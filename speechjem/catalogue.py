@@ -26,14 +26,14 @@ LISTED = ("parameters", "classes", "bytes", "licence", "folder")  # of what `des
 
 
 def find(folders: Iterable[Path] = ()) -> Iterator[tuple[str, Path]]:
-    """Name and folder of the shipped model, of all below some folders, and of all in the hub's cache.
+    """Name and folder of the shipped models, of all below some folders, and of all in the hub's cache.
 
     A folder is a model's if its config.json says so; other folders are passed over.
 
     Args:
         folders: where to look.
     """
-    yield checkpoint.DEFAULT, checkpoint.default_folder()
+    yield from ((name, checkpoint.shipped_folder(name)) for name in checkpoint.SHIPPED)
     for folder in folders:
         if not folder.is_dir():
             raise ModelError(f"There is no folder {folder} to look for models in; check the path.")

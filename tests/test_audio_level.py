@@ -29,6 +29,14 @@ def test_a_tenth_of_a_second_settles_the_level(loudness: float) -> None:
     assert np.abs(gain[int(0.1 * RATE) :] - wanted).max() < 1.0
 
 
+def test_gain_in_pieces_is_the_gain() -> None:
+    x = np.concatenate([noise(1.0, -40.0), noise(4.0, -20.0, 1)], axis=1)
+    x = np.concatenate([x, 0.1 * x[:, ::-1]])
+    pieces = level.PastGain(2, TARGET, RATE)
+    parts = [pieces.push(part) for part in np.split(x, [1, 1, 800, 1600, 1601, 30000], axis=1)]
+    assert np.allclose(np.concatenate(parts, axis=1), level.past_gain(x, TARGET, RATE), rtol=1e-6)
+
+
 def test_nothing_of_the_future_is_heard() -> None:
     soft, loud = noise(4.0, -40.0), noise(4.0, -40.0)
     loud[:, 2 * RATE :] *= 30

@@ -99,7 +99,7 @@ def test_many_channels_and_few_samples_do_not_end_the_process():
 
 def uses(model) -> dict[str, np.ndarray]:
     x = noise()
-    stream = speechjem.StreamDenoiser(RATE, 1, speechjem.Denoiser(model))
+    stream = speechjem.StreamDenoiser(RATE)
     return {
         "denoise": speechjem.denoise(x, RATE, model=model),
         "prior": speechjem.denoise(x, RATE, model=model, mode="prior", steps=2),

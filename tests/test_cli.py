@@ -428,7 +428,7 @@ def test_classify_json_has_the_phones_of_the_table(run):
 def test_info_counts_the_stored_parameters(run):
     code, out, _ = run("info", "--json")
     facts = json.loads(out)
-    path = checkpoint.default_folder() / "model.safetensors"
+    path = checkpoint.shipped_folder() / "model.safetensors"
     header = struct.unpack("<Q", path.read_bytes()[:8])[0]
     features = 2 * 80  # the stored mean and standard deviation are not parameters,
     features += 40 * (80 + 80 * 80 + 1)  # and neither are mean, covariance and duration of the phones
@@ -631,7 +631,7 @@ def test_denoise_refuses_wrong_usage(run, words, part):
 @pytest.mark.parametrize("damage", ["missing", "not json", "foreign", "half", "other"])
 def test_a_corrupt_or_foreign_model_is_refused(run, tmp_path, damage):
     write("a.wav")
-    shipped, folder = checkpoint.default_folder(), tmp_path / "model"
+    shipped, folder = checkpoint.shipped_folder(), tmp_path / "model"
     folder.mkdir()
     config = (shipped / "config.json").read_bytes()
     weights = (shipped / "model.safetensors").read_bytes()

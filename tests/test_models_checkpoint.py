@@ -96,9 +96,9 @@ def test_a_folder_is_found_from_any_working_directory(folder, tmp_path, monkeypa
 
 
 def test_the_shipped_model_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
-    before = checkpoint.default_folder()
+    before = checkpoint.shipped_folder()
     monkeypatch.chdir(tmp_path)
-    assert checkpoint.default_folder() == before
+    assert checkpoint.shipped_folder() == before
     assert before.is_absolute()
     assert before.is_dir()
 

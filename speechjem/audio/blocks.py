@@ -37,17 +37,19 @@ class Blocks:
         channels: their number.
         hop: samples a frame.
         context: frames that a result depends on, on either side; with less, results are approximate.
+        ahead: those after it, where these are fewer.
     """
 
-    def __init__(self, channels: int, hop: int, context: int):
+    def __init__(self, channels: int, hop: int, context: int, ahead: int | None = None):
         self.size, self.margin = FRAMES * hop, context * hop
+        self.ahead = self.margin if ahead is None else ahead * hop
         self._buffer = Fifo(channels)
         self._skip = 0
 
     def push(self, chunk: np.ndarray) -> Iterator[Block]:
         """Take the next chunk, shape (channels, samples), and give the blocks that are complete."""
         self._buffer.push(chunk)
-        while self._buffer.length > self._skip + self.size + self.margin:
+        while self._buffer.length > self._skip + self.size + self.ahead:
             yield self._next()
 
     def flush(self) -> Iterator[Block]:
@@ -58,7 +60,7 @@ class Blocks:
     def _next(self) -> Block:
         skip, left = self._skip, self._buffer.length - self._skip
         count = min(self.size, left)
-        block = Block(self._buffer.peek(skip + count + self.margin), skip, count, count == left)
+        block = Block(self._buffer.peek(skip + count + self.ahead), skip, count, count == left)
         self._skip = min(self.margin, skip + count)
         self._buffer.pop(skip + count - self._skip)
         return block

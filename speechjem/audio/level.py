@@ -114,8 +114,15 @@ class Curve:
     """
 
     def __init__(self, levels: np.ndarray, target: float, rate: int):
+        self.channels = len(levels)
         self.gains = target + LOUDER - levels  # dB
         self.size = round(BLOCK * rate)
+        self.place = 0  # of the next sample
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Take the next samples, shape (channels, any number), and give their gains, of the same shape."""
+        self.place += samples.shape[1]
+        return self.gain(self.place - samples.shape[1], samples.shape[1])
 
     def gain(self, start: int, count: int) -> np.ndarray:
         """Factors of `count` samples from sample `start` on, float32 (channels, count)."""
@@ -149,6 +156,45 @@ def past_gain(samples: np.ndarray, target: float, rate: int, begun: bool = False
     return ramp(np.concatenate([levels[:, :1], levels], axis=1), target, round(BLOCK * rate))[
         :, : samples.shape[1]
     ]
+
+
+class PastGain:
+    """`past_gain` of a recording that comes piece by piece, in bounded memory.
+
+    Args:
+        channels: their number.
+        target: as in `Curve`.
+        rate: sample rate in Hz.
+    """
+
+    def __init__(self, channels: int, target: float, rate: int):
+        self.channels, self.target, self.size = channels, target, round(BLOCK * rate)
+        self.above = Above(channels, rate)
+        self.block = np.zeros((channels, self.size), np.float32)
+        self.filled = 0  # samples of the block that were heard
+        self.powers = np.zeros((channels, 0))  # of the last blocks, as many as the level remembers
+        self.levels = np.full((channels, 2), USUAL)  # at the beginning and at the end of the block
+        self.gains = ramp(self.levels, target, self.size)
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Take samples, shape (channels, any number), and give their gains, float32 of the same shape."""
+        gains, place = np.empty_like(samples, np.float32), 0
+        while place < samples.shape[1]:
+            count = min(self.size - self.filled, samples.shape[1] - place)
+            here, there = slice(self.filled, self.filled + count), slice(place, place + count)
+            self.block[:, here], gains[:, there] = samples[:, there], self.gains[:, here]
+            self.filled, place = self.filled + count, place + count
+            if self.filled == self.size:
+                self._next()
+        return gains
+
+    def _next(self) -> None:
+        """Begin a block."""
+        power = np.square(self.above.push(self.block), dtype=np.float64).mean(1, keepdims=True)
+        self.powers = np.concatenate([self.powers, power], axis=1)[:, -round(WINDOW / BLOCK) :]
+        level = follow_past(np.zeros_like(power), self.powers)
+        self.levels = np.concatenate([self.levels[:, 1:], level], axis=1)
+        self.gains, self.filled = ramp(self.levels, self.target, self.size), 0
 
 
 def ramp(levels: np.ndarray, target: float, size: int) -> np.ndarray:

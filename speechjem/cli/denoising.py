@@ -60,7 +60,7 @@ def denoise(
     ] = None,
     scheduler: Scheduler = "local",
     live: Annotated[
-        bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C.")
+        bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C (model: stream).")
     ] = False,
     removed: Annotated[
         Path | None,
@@ -86,6 +86,7 @@ def denoise(
     from ..audio import pipes
     from ..denoising.denoiser import Denoiser
     from ..denoising.files import FileDenoiser
+    from ..models.checkpoint import STREAM
     from ..runtime.jobs import LOCAL, run
 
     if bool(inputs) == live:
@@ -119,7 +120,7 @@ def denoise(
         "strength": strength, "seed": seed, "device": device,
     }  # fmt: skip
     if live:
-        _live(Denoiser(**settings))
+        _live(Denoiser(**settings | {"model": settings["model"] or STREAM}))
         return
 
     work = FileDenoiser(tuple(settings.items()), raw_rate=rate)

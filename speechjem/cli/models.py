@@ -21,7 +21,7 @@ def list_models(
     folders: Annotated[list[Path] | None, typer.Argument(help="Folders to look for models in.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the shipped model, those in the given folders, and those downloaded from the hub."""
+    """List the shipped models, those in the given folders, and those downloaded from the hub."""
     from .. import catalogue
 
     rows, failures = [], 0

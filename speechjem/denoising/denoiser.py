@@ -128,21 +128,25 @@ class Denoiser:
         """
         if sample_rate < 1:
             raise UsageError(f"A sample rate of {sample_rate} Hz is impossible; give it in Hz.")
-        curve = self._level(read(), sample_rate)
-        core = _BlockByBlock(self, curve)
-        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, len(curve.gains))
+        gains = self._level(read(), sample_rate)
+        core = _BlockByBlock(self, gains)
+        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, gains.channels)
         for chunk in read():
             yield enhancer.push(chunk)
         yield enhancer.flush()
 
     def rumble_filter(self, channels: int) -> RumbleFilter:
-        """What recordings go through first."""
-        return RumbleFilter(channels, self.model.config.fbank.sample_rate, self.strength)
+        """What recordings go through first; a model for streams, which have no time for it, knows rumble."""
+        strength = 0.0 if self.model.config.network.causal else self.strength
+        return RumbleFilter(channels, self.model.config.fbank.sample_rate, strength)
 
     @own_modes()
-    def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> level.Curve:
+    def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> level.Curve | level.PastGain:
         """The running gain that brings each channel to the model's level."""
         config = self.model.config.fbank
+        if self.model.config.network.causal:
+            channels = len(next(iter(chunks), np.zeros((1, 0))))
+            return level.PastGain(channels, config.level, config.sample_rate)
         rumble = powers = None
         for chunk in audio.resample_chunks(chunks, sample_rate, config.sample_rate):
             rumble = rumble or self.rumble_filter(len(chunk))
@@ -179,17 +183,17 @@ class _BlockByBlock:
 
     Args:
         denoiser: how to enhance a block.
-        curve: gain that brings each channel to the model's level.
+        gains: what brings each channel to the model's level.
     """
 
-    def __init__(self, denoiser: Denoiser, curve: level.Curve):
+    def __init__(self, denoiser: Denoiser, gains: level.Curve | level.PastGain):
         self.denoiser = denoiser
-        self.curve = curve
-        self.place = 0  # of the next block, in samples
+        self.gains = gains
         self.hop = denoiser.model.config.fbank.hop
-        channels = len(curve.gains)
+        channels = gains.channels
         self.rumble = denoiser.rumble_filter(channels)
-        self.blocks = Blocks(channels, self.hop, denoiser.mode.context)
+        # The gains of the samples are further channels.
+        self.blocks = Blocks(2 * channels, self.hop, denoiser.mode.context, denoiser.mode.ahead)
         # Channels are one batch where that is faster: on a GPU. On a CPU it is not, and rounding in half
         # precision would make a channel depend on the others, as would noise drawn for all, anywhere.
         each = denoiser.mode.draws or denoiser.device.type == "cpu"
@@ -197,13 +201,17 @@ class _BlockByBlock:
         self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in self.parts]
 
     def push(self, samples: np.ndarray) -> Enhanced:
-        return self._enhance(self.blocks.push(self.rumble.push(samples)))
+        return self._enhance(self.blocks.push(self._with_gains(self.rumble.push(samples))))
 
     def flush(self) -> Enhanced:
-        return self._enhance([*self.blocks.push(self.rumble.flush()), *self.blocks.flush()])
+        last = self._with_gains(self.rumble.flush())
+        return self._enhance([*self.blocks.push(last), *self.blocks.flush()])
+
+    def _with_gains(self, samples: np.ndarray) -> np.ndarray:
+        return np.concatenate([samples, self.gains.push(samples)])
 
     def _enhance(self, blocks: Iterable[Block]) -> Enhanced:
-        none = np.zeros((2, len(self.curve.gains), 0), np.float32)
+        none = np.zeros((2, self.gains.channels, 0), np.float32)
         enhanced, gain = np.concatenate([none, *map(self._enhance_block, blocks)], axis=2)
         return enhanced, gain
 
@@ -211,9 +219,8 @@ class _BlockByBlock:
     @torch.no_grad()
     def _enhance_block(self, block: Block) -> np.ndarray:
         """Enhanced samples and gains of the upper octave, shape (2, channels, samples)."""
-        levels = self.curve.gain(self.place - block.skip, block.samples.shape[1])
-        self.place += block.size
-        waveform = torch.from_numpy(block.samples * levels).to(self.denoiser.device)
+        samples, levels = np.split(block.samples, 2)
+        waveform = torch.from_numpy(samples * levels).to(self.denoiser.device)
         whole = Whole(self.denoiser.model.fbank)
         parts = [
             self.denoiser.path.enhance(waveform[part], whole, generator)

@@ -20,6 +20,7 @@ from .noise_model import NoiseModel
 
 # Steps reach further and further; what comes from 3 s away changes the output by less than -95 dB.
 FADED = 300  # frames
+EDGE = 4  # frames that the STFT's window and the phase relations reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +51,17 @@ class Mode(Protocol):
     """One way to follow the energy.
 
     Attributes:
-        context: frames on either side that matter for the gain of a frame.
+        context: frames before it that matter for the gain of a frame.
+        ahead: those after it.
         draws: whether noise is added, so that channels must not share a generator.
         label: its name and settings.
     """
 
     @property
     def context(self) -> int: ...
+
+    @property
+    def ahead(self) -> int: ...
 
     @property
     def draws(self) -> bool: ...
@@ -92,9 +97,15 @@ class DescentMode:
 
     @property
     def context(self) -> int:
-        # A step's gradient reaches two contexts to either side; the STFT's window and the
-        # phase relations two frames each.
-        return min(2 * self.steps * self.model.config.network.context + 4, FADED)
+        network = self.model.config.network
+        if network.causal:  # what a frame hears does not fade, and is not much
+            return self.steps * network.context + EDGE
+        # A step's gradient reaches two contexts to either side.
+        return min(2 * self.steps * network.context + EDGE, FADED)
+
+    @property
+    def ahead(self) -> int:
+        return EDGE if self.model.config.network.causal else self.context
 
     @property
     def draws(self) -> bool:
@@ -120,7 +131,7 @@ class PriorMode:
         wanted: by default what the model's configuration says.
     """
 
-    context = FADED
+    context = ahead = FADED
 
     def __init__(self, model: SpeechModel, jem: JEM, wanted: Steps):
         self.model, self.jem = model, jem

@@ -26,28 +26,30 @@ FORMAT = "speechjem-model-1"
 IMAGE_FORMAT = "speechjem-image-model-1"
 BESIDE = ("format", "sha256")  # what config.json has beside the settings
 DEFAULT = "base"
+STREAM = "stream"
+SHIPPED = (DEFAULT, STREAM)
 T = TypeVar("T")
 M = TypeVar("M", SpeechModel, ImageModel)
 
 
-def default_folder() -> Path:
-    """The folder of the shipped model: inside the installed package, or `models/` of a checkout."""
-    packaged = Path(str(resources.files("speechjem"))) / "weights" / DEFAULT
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "models" / DEFAULT
+def shipped_folder(name: str = DEFAULT) -> Path:
+    """The folder of a shipped model: inside the installed package, or `models/` of a checkout."""
+    packaged = Path(str(resources.files("speechjem"))) / "weights" / name
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "models" / name
 
 
 def locate(name: Path | str | None = None) -> Path:
     """The folder of a model.
 
     Args:
-        name: path of a folder; or, if there is none, 'base' for the shipped model, which is also the
-            default, or org/name[@revision] for one on the Hugging Face hub (see `hub.download`).
+        name: path of a folder; or, if there is none, 'base' or 'stream' for a shipped model, the first of
+            which is the default, or org/name[@revision] for one on the Hugging Face hub (see `hub.download`).
 
     Raises:
         ModelError: if a model on the hub cannot be had, or is not what the hub says it is.
     """
-    if name is None or (str(name) == DEFAULT and not Path(name).exists()):
-        return default_folder()
+    if name is None or (str(name) in SHIPPED and not Path(name).exists()):
+        return shipped_folder(str(name or DEFAULT))
     if Path(name).exists() or not hub.is_name(str(name)):
         return Path(name)
     folder = hub.download(str(name), read_config)
