@@ -6,6 +6,7 @@ The second is that of Sustek et al. (arXiv 2303.04187), joined by a model of how
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque
 from typing import Protocol
 
@@ -153,10 +154,15 @@ class PriorMode:
         return fbank.normalise(fbank.log_mel(real.square() + imaginary.square()))
 
     def follow(self, noisy: Tensor, generator: torch.Generator | None) -> Tensor:
-        noise_model = NoiseModel(self.model.fbank, noisy, self.model.config.denoise_noise_weight)
-        return sample(
-            lambda x: self.jem.gradient(x) + noise_model.gradient(x), noisy, self.sampler, generator
-        )
+        config, bound = self.model.config, self.sampler.clamp or math.inf
+        noise_model = NoiseModel(self.model.fbank, noisy, config.denoise_noise_weight)
+
+        def gradient(x: Tensor) -> Tensor:
+            # Each is bounded by itself: of their sum, the noise model's alone would be heard.
+            energy = config.denoise_energy_weight * self.jem.gradient(x)
+            return energy.clamp(-bound, bound) + noise_model.gradient(x).clamp(-bound, bound)
+
+        return sample(gradient, noisy, dataclasses.replace(self.sampler, clamp=0.0), generator)
 
 
 def make(name: str, model: SpeechModel, jem: JEM, wanted: Steps) -> Mode:

@@ -35,6 +35,7 @@ LIMITS = {
     "speak.steps": (1, 100),
     "denoise_prior.steps": (1, 10_000),
     "denoise_noise_weight": (0.0, 1e6),
+    "denoise_energy_weight": (0.0, 1e6),
     "generate.steps": (1, 10_000),
     "guidance": (0.0, 1e6),
     "temperature": (0.0, 1e6),
@@ -51,6 +52,7 @@ class ModelConfig:
         denoise_mode: the better mode of this model, 'descent' or 'prior'.
         denoise_prior: sampler settings of the mode 'prior'.
         denoise_noise_weight: weight of the noise model in the mode 'prior'; 0 is ST-JEM's own way.
+        denoise_energy_weight: weight of the energy in that mode.
         speak: the trained steps of generation, for networks that are told something.
         generate: sampler settings of generation.
         guidance: weight of log p(y | x) in generation (see `jem.JEM.gradient`).
@@ -63,8 +65,11 @@ class ModelConfig:
     descent: DescentConfig = field(default_factory=DescentConfig)
     phones: tuple[str, ...] = PHONES
     denoise_mode: str = "descent"
-    denoise_prior: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, decay=0.85))
+    denoise_prior: LangevinConfig = field(
+        default_factory=lambda: LangevinConfig(steps=10, decay=0.85, clamp=2.0)
+    )
     denoise_noise_weight: float = 2.0
+    denoise_energy_weight: float = 10.0
     speak: DescentConfig = field(default_factory=DescentConfig)
     generate: LangevinConfig = field(default_factory=lambda: LangevinConfig(steps=10, step_size=0.2))
     guidance: float = 2.0
