@@ -101,7 +101,7 @@ def test_an_overview_shows_the_phones(tmp_path: Path, classifier: Classifier) ->
     assert rows_found.max() < 0.2 * len(found)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 @pytest.mark.parametrize(
     ("rate", "channels", "count"), [(44100, 2, 44100), (8000, 1, 3), (192000, 5, 40), (RATE, 1, 60 * RATE)]
 )
@@ -173,7 +173,7 @@ def test_reference_adds_a_panel(tmp_path: Path) -> None:
     assert mask[2 * len(mask) // 3 :].sum() > 500 and mask[: 2 * len(mask) // 3].sum() == 0
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 @pytest.mark.parametrize("signal", [np.array([0.1, -0.2, 0.3]), np.zeros(3), np.zeros(1), SILENCE])
 def test_short_and_silent_signals(tmp_path: Path, signal: np.ndarray) -> None:
     path = plot.before_after(signal, signal, RATE, tmp_path / "a.png", reference=signal)
@@ -268,7 +268,7 @@ def test_confusion_of_nothing_and_of_wrong_tables(tmp_path: Path) -> None:
     assert not (tmp_path / "d.png").exists()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_curves_skip_what_is_missing_or_not_finite(tmp_path: Path) -> None:
     good = rows(50, loss=1.0, energy_gap=2.0, max_logit=3.0, accuracy=0.5)
     gaps: list[dict] = rows(50, loss=2.0)
@@ -298,7 +298,7 @@ def test_diverged_run_ends_in_a_cross(tmp_path: Path) -> None:
     assert right_end(crossed) > 1.5 * right_end(whole)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_curves_of_one_row_of_many_runs_and_of_none(tmp_path: Path) -> None:
     runs = {f"run {i}": rows(1, loss=float(i) ** 9) for i in range(12)}
     assert pixels(plot.curves(runs, tmp_path / "t.png")).shape[0] > 600

@@ -23,7 +23,9 @@ from speechjem.training.settings import TrainConfig
 from speechjem.training.speech import Trainer
 
 # No negatives, for each process draws its own, and no draws of chance in the descent.
-PLAIN = replace(TINY, energy=replace(TINY.energy, weight=0.0), unconditioned=0.0, batch=2)
+# All excerpts keep their labels, so that the mean of two means is the mean of all.
+LABELLED = replace(TINY.augment, pauses=0.0, children=0.0, whispers=0.0)
+PLAIN = replace(TINY, energy=replace(TINY.energy, weight=0.0), unconditioned=0.0, batch=2, augment=LABELLED)
 UPDATES = 3
 
 WORKER = """

@@ -69,7 +69,9 @@ class Speaking(nn.Module):
         self.register_buffer("harmonics", torch.zeros(PITCHES, bins))
         self.register_buffer("voice", F.pad(torch.tensor([MIDDLE, 0.2]), (bins, 0)))
         self.register_buffer("voice_factor", torch.zeros(bins + 2, bins + 2))
-        self.register_buffer("bigrams", torch.full((len(phones), len(phones)), 1 / len(phones)))
+        uniform = torch.full((len(phones), len(phones)), 1 / max(1, len(phones) - 1))
+        uniform.diagonal().fill_(0.0)
+        self.register_buffer("bigrams", uniform)
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *others: Any) -> None:
         # Models of before the bigrams were stored.

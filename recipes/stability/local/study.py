@@ -46,8 +46,13 @@ WHICH = ("row", "seed", "step_size", "learning_rate")
 class OnePool(ReplayBuffer):
     """No classes: a chain goes on under whatever class comes next."""
 
-    def draw(self, labels: torch.Tensor, restart: float) -> tuple[torch.Tensor, torch.Tensor]:
-        return super().draw(torch.zeros_like(labels), restart)
+    def choose(self, labels: torch.Tensor, restart: float) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().choose(torch.zeros_like(labels), restart)
+
+    def take(
+        self, labels: torch.Tensor, slots: torch.Tensor, anew: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        return super().take(torch.zeros_like(labels), slots, anew, generator)
 
     def put(self, labels: torch.Tensor, slots: torch.Tensor, chains: torch.Tensor) -> None:
         super().put(torch.zeros_like(labels), slots, chains)
