@@ -95,7 +95,7 @@ def test_the_sample_is_scored_and_the_switch_keeps_the_position(
     assert page.tracks("muted") == [False, True, True]
     assert page.tracks("paused") == [False] * 3
     first, *others = page.tracks("currentTime")
-    assert others == pytest.approx([first, first], abs=0.2)
+    assert others == pytest.approx([first, first], abs=0.5)  # of 8 s; three tracks do not start at once
     assert first > 0.5
     removed.click()
     assert page.tracks("muted") == [True, True, False]
