@@ -18,7 +18,6 @@ from .options import Device, Force, Json, Model, Noise, Scheduler, Seed, Steps, 
 from .outputs import listed, planned, undone, with_removed, without_outputs, writable
 
 if TYPE_CHECKING:
-    from ..denoising.denoiser import Denoiser
     from ..runtime.jobs import Job, Outcome
 
 
@@ -83,46 +82,33 @@ def denoise(
     and about the bit rate stay. Titles, time codes and markers are kept where the format has a place for
     them; pictures, lyrics and other tags are not.
     """
-    from ..audio import pipes
-    from ..denoising.denoiser import Denoiser
+    from ..audio.pipes import PIPE
     from ..denoising.files import FileDenoiser
-    from ..models.checkpoint import STREAM
     from ..runtime.jobs import LOCAL, run
 
-    if bool(inputs) == live:
-        raise UsageError("Give audio files or folders, or --live for the microphone.")
     inputs = inputs or []
-    if raw != (rate is not None):
-        raise UsageError("--raw and --rate go together: raw samples do not say what their rate is.")
-    if raw and inputs != [pipes.PIPE]:
-        raise UsageError("--raw is for standard input; give - as the only input.")
+    is_local = scheduler == LOCAL
+    _check_inputs(inputs, live, raw, rate)
     if skip_done and force:
         raise UsageError(
             "--skip-done keeps outputs that exist and --force overwrites them; give one of them."
         )
-    is_local = scheduler == LOCAL
-    if live and removed:
-        raise UsageError("--removed is for files: a stream keeps nothing.")
-    if not is_local and (live or jobs is not None or pipes.PIPE in (*inputs, out)):
+    if not is_local and (live or jobs is not None or PIPE in (*inputs, out)):
         raise UsageError(
             "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
         )
-    found, unusable = listed(inputs, [folder for folder in (out, removed) if folder])
-    sources = without_outputs(found)
-    tasks = [] if live else planned(sources, inputs, out)
-    if removed:
-        tasks = with_removed(tasks, sources, inputs, removed)
-    if as_json and (live or pipes.PIPE in (target for _, target, *_ in tasks)):
-        raise UsageError("--json reports on stdout; name files to write.")
     settings: dict[str, Any] = {
         "model": str(Path(model).absolute()) if model and Path(model).exists() else model,
         "mode": mode, "steps": steps, "step_size": step_size, "noise": noise,
         "strength": strength, "seed": seed, "device": device,
     }  # fmt: skip
     if live:
-        _live(Denoiser(**settings | {"model": settings["model"] or STREAM}))
+        _live(settings, removed, as_json)
         return
 
+    tasks, unusable = _tasks(inputs, out, removed)
+    if as_json and PIPE in (target for _, target, *_ in tasks):
+        raise UsageError("--json reports on stdout; name files to write.")
     work = FileDenoiser(tuple(settings.items()), raw_rate=rate)
     again: set[Job] = set()
     if skip_done:
@@ -135,6 +121,25 @@ def denoise(
     work = replace(work, force=force or bool(again) or not is_local, progress=bar.at if is_local else None)
     outcomes = run(work, ready, jobs or threads(), scheduler)
     each(itertools.chain(unusable, outcomes), bar, _denoised if as_json else None)
+
+
+def _check_inputs(inputs: list[Path], live: bool, raw: bool, rate: int | None) -> None:
+    from ..audio.pipes import PIPE
+
+    if bool(inputs) == live:
+        raise UsageError("Give audio files or folders, or --live for the microphone.")
+    if raw != (rate is not None):
+        raise UsageError("--raw and --rate go together: raw samples do not say what their rate is.")
+    if raw and inputs != [PIPE]:
+        raise UsageError("--raw is for standard input; give - as the only input.")
+
+
+def _tasks(inputs: list[Path], out: Path | None, removed: Path | None) -> tuple[list[Job], list[Outcome]]:
+    """Every input with its outputs, and the files of folders that cannot be used."""
+    found, unusable = listed(inputs, [folder for folder in (out, removed) if folder])
+    sources = without_outputs(found)
+    tasks = planned(sources, inputs, out)
+    return (with_removed(tasks, sources, inputs, removed) if removed else tasks), unusable
 
 
 def _denoised(outcome: Outcome) -> None:
@@ -153,11 +158,18 @@ def _denoised(outcome: Outcome) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def _live(denoiser: Denoiser) -> None:
+def _live(settings: dict[str, Any], removed: Path | None, as_json: bool) -> None:
+    """Denoise the microphone, by the model for streams unless another is named."""
     from ..denoising import live
+    from ..denoising.denoiser import Denoiser
     from ..denoising.streaming import StreamDenoiser
+    from ..models.checkpoint import STREAM
 
-    enhancer = StreamDenoiser(live.RATE, 1, denoiser)
+    if removed:
+        raise UsageError("--removed is for files: a stream keeps nothing.")
+    if as_json:
+        raise UsageError("--json reports on files; a stream has none.")
+    enhancer = StreamDenoiser(live.RATE, 1, Denoiser(**settings | {"model": settings["model"] or STREAM}))
     device = live.open_device()
     print(
         f"Denoising the microphone, {1000 * enhancer.latency:.0f} ms late; end with Ctrl-C.", file=sys.stderr

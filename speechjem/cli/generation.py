@@ -14,7 +14,10 @@ from .options import Device, Force, Model, Noise, Seed, StepSize, Verbose
 from .outputs import check_picture
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
+
+    from ..generation.generator import Generator
 
 
 def generate(
@@ -73,19 +76,10 @@ def generate(
     verbose: Verbose = None,
 ) -> None:
     """Make speech: steps along the energy, from the phones or words asked for to frames of speech."""
-    from .. import audio, plot
+    from .. import audio
     from ..generation.generator import Generator
 
-    given = [value for value in (phoneme, phonemes, text) if value is not None]
-    if len(given) > 1 or (not given and seconds is None):
-        raise UsageError(
-            "Give one of --phoneme, --phonemes, --text, or --seconds alone; "
-            "'speechjem phones' lists the names of the phones."
-        )
-    if seconds is not None and (durations is not None or text is not None):
-        raise UsageError("--seconds is for every phone: it goes neither with --durations nor with --text.")
-    if durations is not None and phonemes is None:
-        raise UsageError("--durations needs --phonemes, whose durations they are.")
+    _check_asked(phoneme, phonemes, text, seconds, durations)
     targets = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(count)] if count > 1 else [out]
     for target in targets:
         audio.check_target(target, force)
@@ -101,23 +95,51 @@ def generate(
         chain.append((x[0], energy[0]))
 
     chosen: dict[str, Any] = {"seed": seed, "count": count, "watch": watch if picture else None}
+    phones = phoneme if phoneme is not None else phonemes
+    lengths = _numbers(durations) if durations is not None else seconds
     if text is not None:
-        with warnings.catch_warnings(record=True) as caught:
-            waveforms = generator.say(text, **chosen)
-        for warning in caught:
-            log.warning("%s", warning.message)
-    elif given:
-        lengths = _numbers(durations) if durations is not None else seconds
-        waveforms = generator(given[0], lengths, **chosen)
+        waveforms = _say(generator, text, chosen)
+    elif phones is not None:
+        waveforms = generator(phones, lengths, **chosen)
     else:
         waveforms = generator.anything(cast(float, seconds), **chosen)
     for target, waveform in zip(targets, waveforms, strict=True):
         audio.write(target, waveform, generator.sample_rate, force=force)
         print(target)
     if picture is not None:
-        fbank = generator.model.fbank
-        states = [fbank.denormalise(x).cpu().numpy() for x, _ in chain]
-        print(plot.chain(states, [energy.item() for _, energy in chain], fbank.frame_seconds, picture))
+        print(_draw(chain, generator, picture))
+
+
+def _check_asked(
+    phoneme: str | None, phonemes: str | None, text: str | None, seconds: float | None, durations: str | None
+) -> None:
+    given = [value for value in (phoneme, phonemes, text) if value is not None]
+    if len(given) > 1 or (not given and seconds is None):
+        raise UsageError(
+            "Give one of --phoneme, --phonemes, --text, or --seconds alone; "
+            "'speechjem phones' lists the names of the phones."
+        )
+    if seconds is not None and (durations is not None or text is not None):
+        raise UsageError("--seconds is for every phone: it goes neither with --durations nor with --text.")
+    if durations is not None and phonemes is None:
+        raise UsageError("--durations needs --phonemes, whose durations they are.")
+
+
+def _say(generator: Generator, text: str, chosen: dict[str, Any]) -> np.ndarray:
+    """Speak a text; its warnings, such as of words that cannot be read, go to the log."""
+    with warnings.catch_warnings(record=True) as caught:
+        waveforms = generator.say(text, **chosen)
+    for warning in caught:
+        log.warning("%s", warning.message)
+    return waveforms
+
+
+def _draw(chain: list[tuple[Tensor, Tensor]], generator: Generator, picture: Path) -> Path:
+    from .. import plot
+
+    fbank = generator.model.fbank
+    states = [fbank.denormalise(x).cpu().numpy() for x, _ in chain]
+    return plot.chain(states, [energy.item() for _, energy in chain], fbank.frame_seconds, picture)
 
 
 def _numbers(text: str) -> list[float]:
