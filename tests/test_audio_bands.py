@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from speechjem.audio.bands import AnyRate, Enhanced
+from speechjem.audio.resampling import Resampler, ShortResampler
 
 INNER = 16000
 
@@ -29,8 +30,8 @@ class Gain:
         return self.inside * ready, np.full_like(ready, self.above)
 
 
-def through(samples: np.ndarray, rate: int, core: Gain, size: int = 1111) -> np.ndarray:
-    enhancer = AnyRate(core, rate, INNER, len(samples))
+def through(samples, rate: int, core: Gain, size: int = 1111, resampler=Resampler) -> np.ndarray:
+    enhancer = AnyRate(core, rate, INNER, len(samples), resampler)
     starts = range(0, samples.shape[1], size)
     pieces = [enhancer.push(samples[:, s : s + size]) for s in starts]
     return np.concatenate([*pieces, enhancer.flush()], axis=1)
@@ -40,19 +41,22 @@ def noise(rate: int, seconds: float = 1.0) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((2, int(seconds * rate))).astype(np.float32)
 
 
+@pytest.mark.parametrize("resampler", [Resampler, ShortResampler])
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000])
-def test_a_core_that_does_nothing_changes_nothing(rate):
+def test_a_core_that_does_nothing_changes_nothing(rate, resampler):
     x = noise(rate)
-    y = through(x, rate, Gain(2, 1.0, 1.0))
+    y = through(x, rate, Gain(2, 1.0, 1.0), resampler=resampler)
     assert y.shape == x.shape
     difference = (y - x)[:, 300:-300]
     assert 10 * np.log10(np.mean(difference**2) / np.mean(x**2) + 1e-20) < -55  # the filters' ripple
 
 
+@pytest.mark.parametrize("resampler", [Resampler, ShortResampler])
 @pytest.mark.parametrize("length", [1, 2, 50, 4801])
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
-def test_lengths_are_kept(rate, length):
-    assert through(noise(rate)[:, :length], rate, Gain(2, 0.5, 0.5)).shape == (2, length)
+def test_lengths_are_kept(rate, length, resampler):
+    got = through(noise(rate)[:, :length], rate, Gain(2, 0.5, 0.5), resampler=resampler)
+    assert got.shape == (2, length)
 
 
 def test_the_bands_get_their_own_gains():

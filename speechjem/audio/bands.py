@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from .blocks import Fifo
-from .resampling import Resampler
+from .resampling import Resampler, ShortResampler
 
 PIECE = 1 << 14  # samples at the model's rate, of which a high rate makes fifty times as many
 
@@ -37,16 +37,24 @@ class AnyRate:
         sample_rate: of what comes in and goes out, in Hz.
         inner_rate: of the core, in Hz.
         channels: their number.
+        resampler: class of what goes to the core's rate and back.
     """
 
-    def __init__(self, core: Core, sample_rate: int, inner_rate: int, channels: int):
+    def __init__(
+        self,
+        core: Core,
+        sample_rate: int,
+        inner_rate: int,
+        channels: int,
+        resampler: type[Resampler] | type[ShortResampler] = Resampler,
+    ):
         self.core = core
         self.same = sample_rate == inner_rate
         self.channels = channels
         self.originals, self.inner = Fifo(channels), Fifo(channels)
         if not self.same:
-            self.down = Resampler(sample_rate, inner_rate, channels)
-            self.up = Resampler(inner_rate, sample_rate, 3 * channels)
+            self.down = resampler(sample_rate, inner_rate, channels)
+            self.up = resampler(inner_rate, sample_rate, 3 * channels)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take samples, shape (channels, samples), and give those that are ready."""

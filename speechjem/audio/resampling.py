@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -9,6 +10,10 @@ import soxr
 
 from ..errors import UsageError
 from .waveform import MOST_CHANNELS, as_array, check_shape
+
+CROSSINGS = 32  # zero crossings of `ShortResampler` on either side, periods of the lower rate: 2 ms at 16 kHz
+CUTOFF = 0.95  # share of the lower band; with BETA a choice: all of speech, and no aliasing that is heard
+BETA = 7.0  # of the Kaiser window, 70 dB
 
 
 def resample(samples: np.ndarray, source_rate: float, target_rate: float) -> np.ndarray:
@@ -86,6 +91,61 @@ class Resampler:
         rows = np.ascontiguousarray(samples, np.float32)
         pairs = zip(self._streams, rows, strict=True)
         return np.stack([stream.resample_chunk(row, last=last) for stream, row in pairs])
+
+
+class ShortResampler:
+    """`Resampler` for streams: soxr's filters keep 37 ms back and more, this one 2 ms at 16 kHz.
+
+    A sinc in a Kaiser window (Smith and Gossett, ICASSP 1984), symmetric, so that nothing comes late where
+    all samples that it spans are known. It is less steep than soxr's: it falls from 89 % of the lower band
+    on, by 70 dB at 102 %.
+
+    Args:
+        source_rate, target_rate: in Hz.
+        channels: their number.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int, channels: int):
+        shared = math.gcd(source_rate, target_rate)
+        self.up, self.down = target_rate // shared, source_rate // shared
+        low = min(source_rate, target_rate)
+        self.side = math.ceil(CROSSINGS * source_rate / low)  # samples that are heard on either side
+        self.delay = self.side / source_rate  # seconds that an output waits for
+        self.taps = _short_taps(self.side, self.up, self.down, low / source_rate)
+        self.heard = self.given = 0  # samples
+        self.first = self._needed()  # sample that `kept` begins with
+        self.kept = np.zeros((channels, -self.first), np.float32)
+
+    def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        """As `Resampler.push`."""
+        from scipy.signal import upfirdn
+
+        after = np.zeros((len(self.kept), self.side if last else 0))
+        self.kept = np.concatenate([self.kept, samples, after], axis=1, dtype=np.float32)
+        self.heard += samples.shape[1] + after.shape[1]
+        ready = max(self.given, -(-(self.heard - self.side) * self.up // self.down))
+        # Output n of the recording is output n + start of the filter: its taps end with the last side.
+        start = (len(self.taps) - 1 - self.side * self.up - self.first * self.up) // self.down
+        filtered = upfirdn(self.taps, self.kept, self.up, self.down, axis=1)
+        made: np.ndarray = filtered[:, start + self.given : start + ready]
+        self.given = ready
+        first = self._needed()
+        self.kept, self.first = self.kept[:, first - self.first :], first
+        return made.astype(np.float32)
+
+    def _needed(self) -> int:
+        """The first sample that the next output needs, or one before it, on which an output falls."""
+        return (self.given * self.down // self.up - self.side) // self.down * self.down
+
+
+def _short_taps(side: int, up: int, down: int, share: float) -> np.ndarray:
+    """Taps at `up` times the source's rate; zeros in front bring their centre to a multiple of `down`."""
+    time = np.arange(-side * up, side * up + 1) * share / up  # in samples of the lower rate
+    taps = np.sinc(CUTOFF * time) * np.i0(BETA * np.sqrt(np.clip(1 - (time / CROSSINGS) ** 2, 0, None)))
+    for phase in range(up):
+        taps[phase::up] /= taps[phase::up].sum()  # a constant stays what it is
+    padded: np.ndarray = np.concatenate([np.zeros(-side * up % down), taps]).astype(np.float32)
+    return padded
 
 
 def mono(samples: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from .. import audio
 from ..audio import level
 from ..audio.bands import AnyRate, Enhanced
 from ..audio.blocks import CHUNK, Block, Blocks
+from ..audio.resampling import Resampler, ShortResampler
 from ..audio.rumble import RumbleFilter
 from ..energy.jem import JEM
 from ..errors import UsageError
@@ -130,7 +131,9 @@ class Denoiser:
             raise UsageError(f"A sample rate of {sample_rate} Hz is impossible; give it in Hz.")
         gains = self._level(read(), sample_rate)
         core = _BlockByBlock(self, gains)
-        enhancer = AnyRate(core, sample_rate, self.model.config.fbank.sample_rate, gains.channels)
+        inner_rate, causal = self.model.config.fbank.sample_rate, self.model.config.network.causal
+        resampler = ShortResampler if causal else Resampler  # as the stream of the same model
+        enhancer = AnyRate(core, sample_rate, inner_rate, gains.channels, resampler)
         for chunk in read():
             yield enhancer.push(chunk)
         yield enhancer.flush()

@@ -11,6 +11,7 @@ from scipy.fft import irfft, rfft
 from ..audio.bands import AnyRate, Enhanced
 from ..audio.blocks import Fifo
 from ..audio.level import PastGain
+from ..audio.resampling import ShortResampler
 from ..audio.waveform import MOST_CHANNELS, as_array
 from ..errors import InputError, UsageError
 from ..models.checkpoint import STREAM
@@ -45,14 +46,13 @@ class StreamDenoiser:
         if sample_rate < 1 or not 1 <= channels <= MOST_CHANNELS:
             raise UsageError(f"A stream of {channels} channels at {sample_rate} Hz is impossible.")
         denoiser = denoiser or Denoiser(STREAM, device="cpu", precision="float32")
-        _check(denoiser)
+        check(denoiser)
         config = denoiser.model.config.fbank
         self.channels = channels
         self.latency = (config.hop + config.window) / config.sample_rate
-        """Longest time in seconds between a sample and its enhanced version, at the model's rate.
-
-        At other rates two resampling filters add some milliseconds.
-        """
+        """Longest time in seconds between a sample and its enhanced version."""
+        if sample_rate != config.sample_rate:
+            self.latency += 2 * ShortResampler(sample_rate, config.sample_rate, 1).delay
         self._denoiser, self._sample_rate = denoiser, sample_rate
         self._begin()
 
@@ -84,10 +84,10 @@ class StreamDenoiser:
     def _begin(self) -> None:
         core = _FrameByFrame(self._denoiser, self.channels)
         inner_rate = self._denoiser.model.config.fbank.sample_rate
-        self._enhancer = AnyRate(core, self._sample_rate, inner_rate, self.channels)
+        self._enhancer = AnyRate(core, self._sample_rate, inner_rate, self.channels, ShortResampler)
 
 
-def _check(denoiser: Denoiser) -> None:
+def check(denoiser: Denoiser) -> None:
     """Refuse what hears the future, or draws noise."""
     network = denoiser.model.config.network
     if not (network.causal and network.fine):
