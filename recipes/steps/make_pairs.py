@@ -1,11 +1,12 @@
 """Mix utterances of some speakers with noise, for measuring.
 
-python recipes/steps/make_pairs.py DATA OUT --speakers 19 7859 [--noise FOLDER] [--count 40] [--snr 0 5 10 15]
+python recipes/steps/make_pairs.py DATA OUT --speakers 19 7859 [--noise FOLDER] [--count 40]
 
-Writes OUT/clean and OUT/noisy, files of the same names at the model's level; signal-to-noise ratios in turn.
+Writes OUT/clean and OUT/noisy, files of the same names at the model's level; SNRs (--snr) in turn.
 Without --noise the noise is synthetic and coloured.
 """
 
+import math
 from pathlib import Path
 
 import common
@@ -27,11 +28,14 @@ def main() -> None:
     parser.add_argument("--noise", type=Path)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--snr", type=float, nargs="+", default=[0.0, 5.0, 10.0, 15.0])
+    parser.add_argument("--longest", type=float, default=math.inf, help="seconds of an utterance")
     arguments = parser.parse_args()
 
     rng = np.random.default_rng(0)
     noises = audio.find([arguments.noise]) if arguments.noise else []
     utterances = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers]
+    if arguments.longest < math.inf:
+        utterances = [u for u in utterances if len(at_rate(u.read())) <= RATE * arguments.longest]
     chosen = common.evenly(utterances, arguments.count)
     for number, utterance in enumerate(chosen):
         clean = at_rate(utterance.read())
