@@ -75,7 +75,10 @@ def generate(
     force: Force = False,
     verbose: Verbose = None,
 ) -> None:
-    """Make speech: steps along the energy, from the phones or words asked for to frames of speech."""
+    """Make speech: steps along the energy, from the mean frames of the phones asked for to frames of speech.
+
+    A chain does not start at noise: the means, smoothed over time, and the harmonics of a pitch are given.
+    """
     from .. import audio
     from ..generation.generator import Generator
 

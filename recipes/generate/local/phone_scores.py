@@ -3,7 +3,7 @@
 python recipes/generate/local/phone_scores.py MODEL CORPUS/train-clean-5 --speakers 19 7859 1867 3242
 
 The judge (`judge.py`) is trained on real speech of all other speakers. Utterances of the speakers named are
-said again by the model: their phones, with their durations, from noise. `copy` is the recordings themselves
+said again by the model: their phones, with their durations. `copy` is the recordings themselves
 by way of the log-mel frames: what no generator that ends in these frames can pass. Every phone is cut out by
 the alignment and judged.
 
