@@ -1,6 +1,7 @@
 # make demo     denoise the shipped sample with the shipped model, and score it
 # make test     run the whole test suite
 # make browser  try the page of `speechjem demo` in Chromium
+# make plugin   try the LADSPA plugin in a host; needs gcc and Debian's ladspa-sdk
 # make lint     style and types
 # make docs     the documentation, in build/site (mkdocs serve shows it while you write)
 # make man      the man pages, in build/man
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test browser lint docs man dist clean
+.PHONY: demo test browser plugin lint docs man dist clean
 
 demo: .venv/installed
 	$(BIN)/python samples/demo.py demo
@@ -18,6 +19,9 @@ test: .venv/installed
 
 browser: .venv/installed
 	$(BIN)/python -m pytest tests/browser
+
+plugin: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/plugin
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -96,8 +96,7 @@ def test_a_flac_comes_out_as_wav():
         (["a.wav", "--raw", "--rate", "16000"], b"", 2, "standard input"),
         (["-", "a.wav"], b"", 2, "only input"),
         (["a.wav", "b.wav", "-o", "-"], b"", 2, "one recording"),
-        ([], b"", 2, "--live"),
-        (["-", "--live"], b"", 2, "--live"),
+        ([], b"", 2, "speechjem live"),
     ],
 )
 def test_what_cannot_be_piped_is_said_in_one_sentence(words, given, code, message):

@@ -226,7 +226,6 @@ def test_output_and_what_is_removed_add_up_to_the_input(run):
         (("in", "-o", "out", "--removed", "noise.wav"), "noise.wav is one file"),
         (("in/a.wav", "-o", "x.wav", "--removed", "noise.m4a"), "noise.m4a"),
         (("in/a.wav", "-o", "x.wav", "--removed", "-"), "Name a file"),
-        (("--live", "--removed", "x.wav"), "--removed"),
     ],
 )
 def test_what_is_removed_needs_a_place_of_its_own(run, words, part):

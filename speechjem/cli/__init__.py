@@ -3,12 +3,13 @@
 Exit codes: 0 all done, 1 an input failed (each is named on stderr), 2 wrong usage, 130 interrupted.
 """
 
-from . import data, denoising, editing, generation, listening, models, page, training
+from . import data, denoising, editing, generation, listening, microphone, models, page, training
 from .app import INTERRUPTED, app, main
 
 __all__ = ["INTERRUPTED", "app", "main"]
 
 app.command()(denoising.denoise)
+app.command()(microphone.live)
 app.command()(generation.generate)
 app.command()(editing.inpaint)
 app.command()(editing.convert)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,9 +57,6 @@ def denoise(
         typer.Option("-j", "--jobs", min=1, help="Files at once; as many as torch has threads by default."),
     ] = None,
     scheduler: Scheduler = "local",
-    live: Annotated[
-        bool, typer.Option("--live", help="Denoise the microphone and play it, until Ctrl-C (model: stream).")
-    ] = False,
     removed: Annotated[
         Path | None,
         typer.Option(help="File or folder for what is taken out: output + removed = input, to rounding."),
@@ -88,24 +84,18 @@ def denoise(
 
     inputs = inputs or []
     is_local = scheduler == LOCAL
-    _check_inputs(inputs, live, raw, rate)
+    _check_inputs(inputs, raw, rate)
     if skip_done and force:
         raise UsageError(
             "--skip-done keeps outputs that exist and --force overwrites them; give one of them."
         )
-    if not is_local and (live or jobs is not None or PIPE in (*inputs, out)):
-        raise UsageError(
-            "--scheduler is for files, and sets how many are done at once: no --live, --jobs or -."
-        )
+    if not is_local and (jobs is not None or PIPE in (*inputs, out)):
+        raise UsageError("--scheduler is for files, and sets how many are done at once: no --jobs or -.")
     settings: dict[str, Any] = {
         "model": str(Path(model).absolute()) if model and Path(model).exists() else model,
         "mode": mode, "steps": steps, "step_size": step_size, "noise": noise,
         "strength": strength, "seed": seed, "device": device,
     }  # fmt: skip
-    if live:
-        _live(settings, removed, as_json)
-        return
-
     tasks, unusable = _tasks(inputs, out, removed)
     if as_json and PIPE in (target for _, target, *_ in tasks):
         raise UsageError("--json reports on stdout; name files to write.")
@@ -123,11 +113,11 @@ def denoise(
     each(itertools.chain(unusable, outcomes), bar, _denoised if as_json else None)
 
 
-def _check_inputs(inputs: list[Path], live: bool, raw: bool, rate: int | None) -> None:
+def _check_inputs(inputs: list[Path], raw: bool, rate: int | None) -> None:
     from ..audio.pipes import PIPE
 
-    if bool(inputs) == live:
-        raise UsageError("Give audio files or folders, or --live for the microphone.")
+    if not inputs:
+        raise UsageError("Give audio files or folders; `speechjem live` is for the microphone.")
     if raw != (rate is not None):
         raise UsageError("--raw and --rate go together: raw samples do not say what their rate is.")
     if raw and inputs != [PIPE]:
@@ -158,37 +148,35 @@ def _denoised(outcome: Outcome) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def _live(settings: dict[str, Any], removed: Path | None, as_json: bool) -> None:
-    """Denoise the microphone, by the model for streams unless another is named."""
-    from ..denoising import live
-    from ..denoising.denoiser import Denoiser
-    from ..denoising.streaming import StreamDenoiser
-    from ..models.checkpoint import STREAM
-
-    if removed:
-        raise UsageError("--removed is for files: a stream keeps nothing.")
-    if as_json:
-        raise UsageError("--json reports on files; a stream has none.")
-    enhancer = StreamDenoiser(live.RATE, 1, Denoiser(**settings | {"model": settings["model"] or STREAM}))
-    device = live.open_device()
-    print(
-        f"Denoising the microphone, {1000 * enhancer.latency:.0f} ms late; end with Ctrl-C.", file=sys.stderr
-    )
-    live.run(device, enhancer)
-
-
 def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="ONNX file to write.")] = Path("speechjem.onnx"),
+    ladspa: Annotated[
+        Path | None, typer.Option(help="Write this LADSPA plugin instead, for microphones (model: stream).")
+    ] = None,
     steps: Steps = None,
     model: Model = None,
     force: Force = False,
 ) -> None:
-    """Write the denoiser as one ONNX graph, which runs without torch.
+    """Write the denoiser as one ONNX graph, which runs without torch, or as a plugin.
 
-    Its input and output are float32 waveforms at 16 kHz, shape (channels, samples).
+    Input and output of the graph are float32 waveforms at 16 kHz, shape (channels, samples). The plugin is
+    compiled for the processor of this machine.
     """
     from ..denoising.graph import to_onnx
 
+    if ladspa:
+        _export_plugin(ladspa, steps, model, force)
+        return
     atomic.check_new(out, force)
     to_onnx(out, model, steps)
     print(out)
+
+
+def _export_plugin(path: Path, steps: int | None, model: str | None, force: bool) -> None:
+    from ..ladspa import build
+    from ..models import checkpoint
+
+    if steps is not None:
+        raise UsageError("A plugin takes the model's steps; leave out --steps.")
+    build(checkpoint.load(model or checkpoint.STREAM), path, force)
+    print(path)
