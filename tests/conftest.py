@@ -1,4 +1,4 @@
-"""A toy language of five phones, spoken by synthetic speakers, to train and measure with; a command line."""
+"""Fixtures that several test modules share: devices, corpora, a run of the tiny recipe, command lines."""
 
 from __future__ import annotations
 
@@ -11,55 +11,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import signal
+from support import DEVICES, RATE, RECIPES, recording, utterance
+from support import run as run_process
 
-from speechjem import cli, phones
-from speechjem.data.dataset import Corpus, Recording
-from speechjem.data.kaldi import Alignment
-
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-RATE = 16000
-VOWELS = {"AA": (700, 1200), "IY": (300, 2300), "UW": (320, 800)}  # formants in Hz
-FRICATIVES = {"S": (4500, 7500), "SH": (1800, 4000)}  # band edges in Hz
-
-
-def vowel(pitch: float, formants: tuple[int, int], count: int) -> np.ndarray:
-    harmonics = np.arange(pitch, 5000, pitch)
-    gains = sum(1 / (1 + ((harmonics - formant) / 90) ** 2) for formant in formants)
-    time = np.arange(count) / RATE
-    return 0.2 * gains @ np.sin(2 * np.pi * harmonics[:, None] * time)
-
-
-def fricative(rng: np.random.Generator, band: tuple[int, int], count: int) -> np.ndarray:
-    sos = signal.butter(4, band, "bandpass", fs=RATE, output="sos")
-    return 0.15 * signal.sosfilt(sos, rng.standard_normal(count))
-
-
-def utterance(name: str, seed: int, pitch: float, aligned: bool = True) -> Recording:
-    """Eighteen phones of 0.1 to 0.2 s, with a little breath and a pause at either end."""
-    rng = np.random.default_rng(seed)
-    pieces, spoken = [np.zeros(RATE // 10)], []
-    for label in rng.choice([*VOWELS, *FRICATIVES, "SIL"], 18):
-        count = int(RATE * rng.uniform(0.1, 0.2))
-        start = sum(map(len, pieces)) / RATE
-        spoken.append((start, start + count / RATE, phones.PHONES.index(label)))
-        if label in VOWELS:
-            pieces.append(vowel(pitch, VOWELS[label], count))
-        elif label in FRICATIVES:
-            pieces.append(fricative(rng, FRICATIVES[label], count))
-        else:
-            pieces.append(np.zeros(count))
-    samples = np.concatenate([*pieces, np.zeros(RATE // 10)])
-    return recording(
-        name, samples, rng, Alignment(*map(np.array, zip(*spoken, strict=True))) if aligned else None
-    )
-
-
-def recording(
-    name: str, samples: np.ndarray, rng: np.random.Generator, alignment: Alignment | None = None
-) -> Recording:
-    samples = samples + 0.001 * rng.standard_normal(len(samples))
-    quantised = np.round(samples.clip(-1, 1) * 32767).astype(np.int16)
-    return Recording(name, quantised, float(np.sqrt(np.mean(samples**2))), alignment)
+from speechjem import cli
+from speechjem.data.dataset import Corpus
 
 
 @pytest.fixture(params=DEVICES)
@@ -107,9 +63,7 @@ def run(monkeypatch, capsys, tmp_path):
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run of the tiny recipe, as a user runs it."""
     folder = tmp_path_factory.mktemp("tiny")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    words = [Path(__file__).parents[1] / "recipes" / "tiny" / "run.sh", "--dir", folder]
-    finished = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=400)
+    finished = run_process(RECIPES / "tiny" / "run.sh", "--dir", folder)
     assert finished.returncode == 0, finished.stderr
     return folder
 

@@ -14,54 +14,13 @@ import pytest
 import scipy.io
 import torch
 from sklearn.datasets import load_digits
+from support import cifar_rows, idx, write_cifar10, write_mnist
 
 from speechjem.data import images
 from speechjem.data.images import ImageAugmentation, ImageBatches, Images
 from speechjem.errors import InputError, UsageError
 
 PLAIN = ImageAugmentation(flip=False, crop=0, noise=0.0)
-RNG = np.random.default_rng(0)
-
-
-def idx(values: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
-
-
-def write_mnist(folder: Path, part: str, count: int, packed: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    pixels = RNG.integers(256, size=(count, 28, 28), dtype=np.uint8)
-    labels = RNG.integers(10, size=count, dtype=np.uint8)
-    for name, values in ((f"{part}-images-idx3-ubyte", pixels), (f"{part}-labels-idx1-ubyte", labels)):
-        content = idx(values)
-        path = folder / (f"{name}.gz" if packed else name)
-        path.write_bytes(gzip.compress(content) if packed else content)
-    return pixels, labels
-
-
-def cifar_rows(labels: list[list[int]]) -> tuple[bytes, np.ndarray]:
-    """A file of CIFAR's binary version, and its pixels as (count, height, width, colour)."""
-    pixels = RNG.integers(256, size=(len(labels), 32, 32, 3), dtype=np.uint8)
-    content = b""
-    for label, image in zip(labels, pixels, strict=True):
-        content += bytes(label) + b"".join(image[..., colour].tobytes() for colour in range(3))
-    return content, pixels
-
-
-def write_cifar10(folder: Path, each: int = 2) -> dict[str, tuple[list[int], np.ndarray]]:
-    """All files of the binary version, in its folder; labels and pixels of both parts."""
-    inner = folder / "cifar-10-batches-bin"
-    inner.mkdir(parents=True)
-    (inner / "batches.meta.txt").write_text(
-        "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n"
-    )
-    parts: dict[str, tuple[list[int], list[np.ndarray]]] = {"train": ([], []), "test": ([], [])}
-    for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"):
-        labels = RNG.integers(10, size=each).tolist()
-        content, pixels = cifar_rows([[label] for label in labels])
-        (inner / f"{name}.bin").write_bytes(content)
-        part = parts["test" if name.startswith("test") else "train"]
-        part[0].extend(labels)
-        part[1].append(pixels)
-    return {name: (labels, np.concatenate(pixels)) for name, (labels, pixels) in parts.items()}
 
 
 # Files
@@ -99,7 +58,7 @@ def test_cifar_100_has_the_fine_labels(tmp_path):
 
 
 def test_svhn_puts_the_image_last_and_calls_a_zero_ten(tmp_path):
-    pixels = RNG.integers(256, size=(32, 32, 3, 4), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(256, size=(32, 32, 3, 4), dtype=np.uint8)
     scipy.io.savemat(
         tmp_path / "test_32x32.mat", {"X": pixels, "y": np.array([[10], [1], [9], [3]], np.uint8)}
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import webdataset
-from test_training_speech import TINY, write_corpus
+from support import TINY, write_corpus
 
 from speechjem.data import shards
 from speechjem.data.dataset import Batches, load_corpus

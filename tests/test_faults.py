@@ -20,8 +20,7 @@ import pytest
 import soundfile
 import torch
 import yaml
-from test_models_checkpoint import make_model
-from test_training_speech import differences, rows, state, write_corpus
+from support import differences, make_model, rows, state, write_corpus
 
 from speechjem import audio
 from speechjem.errors import InputError

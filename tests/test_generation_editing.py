@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import DEVICES
 from pystoi import stoi
+from support import DEVICES
 
 from speechjem import classify, load_model
 from speechjem.classification import Classifier

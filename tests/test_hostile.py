@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from test_models_checkpoint import change_config, changed_weights, make_model, refusal
+from support import change_config, changed_weights, make_model, refusal
 
 from speechjem import audio
 from speechjem.data import kaldi, validation

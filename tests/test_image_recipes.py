@@ -11,8 +11,7 @@ import scipy.io
 import torch
 import yaml
 from PIL import Image
-from test_data_images import cifar_rows, write_cifar10, write_mnist
-from test_recipes import RECIPES, run
+from support import RECIPES, cifar_rows, run, write_cifar10, write_mnist
 
 from speechjem.training import settings
 

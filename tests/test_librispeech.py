@@ -8,19 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_recipes import ENVIRONMENT, RECIPES, run
+from support import ENVIRONMENT, RECIPES, TINY_FILE, run
 
 from speechjem.data.kaldi import read_ctm
 
-CONF = {
-    "model": {"network": {"channels": 16, "hidden": 16, "dilations": [1, 2]}},
-    "data": {"window": {"shards": 1, "updates": 2}},
-    "energy": {"frames": 16, "chunks": 4, "chains": 3, "slots": 4, "langevin": {"steps": 1}},
-    "updates": 4,
-    "batch": 2,
-    "seconds": 0.5,
-    "log_every": 1,
-}
 PARTS = {  # of the tiny recipe's voices, and their numbers as readers
     "train-clean-100": {"amy": 19, "bob": 26},
     "train-clean-360": {"cat": 14},
@@ -54,7 +45,7 @@ def librispeech(*words: object):
 
 def test_from_the_corpus_to_scores_and_nothing_twice(corpus, tmp_path):
     conf = tmp_path / "small.yaml"
-    conf.write_text(json.dumps(CONF))
+    conf.write_text(json.dumps(TINY_FILE))
     options = ("--conf", conf, "--dir", tmp_path / "out", "--hours", 460, "--device", "cpu", "--workers", 1)
     finished = librispeech(*options, "--corpus", corpus, "--stop-stage", 5)
     assert finished.returncode == 0, finished.stderr

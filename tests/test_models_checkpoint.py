@@ -5,37 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pickle
 import resource
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from support import MODEL, Trap, change_config, changed_weights, make_model, refusal
 
-from speechjem.energy.descent import DescentConfig
-from speechjem.energy.langevin import LangevinConfig
-from speechjem.energy.tdnn import NetworkConfig
 from speechjem.errors import ModelError
 from speechjem.models import checkpoint
-from speechjem.models.speech import ModelConfig, SpeechModel
-
-CONFIG = ModelConfig(
-    network=NetworkConfig(channels=16, hidden=16, dilations=(1, 2)),
-    descent=DescentConfig(steps=2),
-    denoise_mode="prior",
-    generate=LangevinConfig(steps=3, decay=0.9),
-)
-
-
-def make_model(seed: int = 0) -> SpeechModel:
-    """A model in which no tensor has its value of initialisation."""
-    generator = torch.Generator().manual_seed(seed)
-    model = SpeechModel(CONFIG)
-    for tensor in model.state_dict().values():
-        tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
-    return model
+from speechjem.models.speech import SpeechModel
 
 
 @pytest.fixture
@@ -51,24 +30,6 @@ def outputs(model: SpeechModel) -> list[torch.Tensor]:
     return [x, model.jem.logits(x), *steps, model.gain(steps[-1], x)]
 
 
-def refusal(folder: Path) -> str:
-    with pytest.raises(ModelError) as caught:
-        checkpoint.load(folder)
-    message = str(caught.value)
-    assert message.endswith(".")
-    assert "\n" not in message
-    return message
-
-
-def change_config(folder: Path, *keys: str, value: object) -> None:
-    path = folder / "config.json"
-    content = inner = json.loads(path.read_text())
-    for key in keys[:-1]:
-        inner = inner[key]
-    inner[keys[-1]] = value
-    path.write_text(json.dumps(content))
-
-
 # What comes back
 
 
@@ -78,7 +39,7 @@ def test_a_loaded_model_gives_the_same_outputs(folder):
 
 
 def test_a_loaded_model_has_the_same_configuration(folder):
-    assert checkpoint.load(folder).config == CONFIG
+    assert checkpoint.load(folder).config == MODEL
 
 
 def test_a_loaded_model_is_ready_for_use(folder):
@@ -91,8 +52,8 @@ def test_a_folder_is_found_from_any_working_directory(folder, tmp_path, monkeypa
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    assert checkpoint.load(folder).config == CONFIG
-    assert checkpoint.load("../model").config == CONFIG
+    assert checkpoint.load(folder).config == MODEL
+    assert checkpoint.load("../model").config == MODEL
 
 
 def test_the_shipped_model_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
@@ -105,7 +66,7 @@ def test_the_shipped_model_does_not_depend_on_the_working_directory(tmp_path, mo
 
 def test_the_folder_can_be_moved(folder, tmp_path):
     folder.rename(tmp_path / "moved here")
-    assert checkpoint.load(tmp_path / "moved here").config == CONFIG
+    assert checkpoint.load(tmp_path / "moved here").config == MODEL
 
 
 def test_saving_makes_folders_and_only_two_files(tmp_path):
@@ -255,16 +216,10 @@ def test_damaged_weights_are_refused(folder, damage):
 
 
 def test_weights_of_another_shape_are_refused(folder, tmp_path):
-    network = dataclasses.replace(CONFIG.network, channels=8)
-    checkpoint.save(SpeechModel(dataclasses.replace(CONFIG, network=network)), tmp_path / "other")
+    network = dataclasses.replace(MODEL.network, channels=8)
+    checkpoint.save(SpeechModel(dataclasses.replace(MODEL, network=network)), tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").replace(folder / "model.safetensors")
     assert "size mismatch" in refusal(folder)
-
-
-def changed_weights(folder: Path, change) -> None:
-    weights = load_file(folder / "model.safetensors")
-    change(weights)
-    save_file(weights, folder / "model.safetensors")
 
 
 def test_an_absent_weight_is_refused_by_name(folder):
@@ -285,16 +240,6 @@ def test_weights_that_are_not_finite_are_refused(folder, name, value):
 
 
 # Nothing is unpickled
-
-
-class Trap:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 @pytest.mark.parametrize("write", [lambda trap, path: path.write_bytes(pickle.dumps(trap)), torch.save])

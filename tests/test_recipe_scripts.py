@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from test_recipes import ENVIRONMENT
+from support import ENVIRONMENT, RECIPES
 
 ROOT = Path(__file__).parents[1]
-RECIPES = ROOT / "recipes"
 SCRIPTS = sorted(path.relative_to(RECIPES) for path in RECIPES.rglob("*.py"))
 NOON = ROOT / "models" / "base"
 

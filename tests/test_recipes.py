@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,20 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from support import RECIPES, run
 
 from speechjem import phones
 from speechjem.data import validation
 from speechjem.data.kaldi import read_ctm, read_directory
-
-RECIPES = Path(__file__).parents[1] / "recipes"
-# Commands of the environment that the tests run in.
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, env=ENVIRONMENT, timeout=1200
-    )
 
 
 def test_the_tiny_recipe_learns_the_phones_of_voices_it_has_not_heard(tiny):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training_speech import TINY, write_corpus
+from support import TINY, write_corpus
 
 from speechjem.data.dataset import Batch, Corpus
 from speechjem.errors import UsageError

@@ -8,7 +8,7 @@ import sys
 
 import yaml
 from PIL import Image
-from test_recipes import RECIPES
+from support import RECIPES
 
 LOCAL = RECIPES / "stability" / "local"
 ROWS = ("ce", "jem", "st-jem-pool", "st-jem-starts")

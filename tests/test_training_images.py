@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from sklearn.svm import SVC
-from test_training_speech import differences, rows, state
+from support import differences, rows, state
 
 from speechjem.data import images
 from speechjem.data.images import ImageAugmentation

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from test_librispeech import CONF
-from test_recipes import RECIPES, run
+from support import RECIPES, TINY_FILE, run
 
 SPEAKERS = {"testset": ["dot"], "trainset_28spk": ["amy", "bob"]}
 NAMES = {"dot": "p232", "amy": "p226", "bob": "p227"}
@@ -65,7 +64,7 @@ def test_the_shipped_model_on_the_test_set(corpus, tmp_path):
 
 def test_a_training_on_clean_speech_and_what_noisy_has_beside_it(corpus, tmp_path):
     conf = tmp_path / "small.yaml"
-    conf.write_text(json.dumps(CONF | {"data": {"held_out_speakers": ["p227"]}}))
+    conf.write_text(json.dumps(TINY_FILE | {"data": {"held_out_speakers": ["p227"]}}))
     options = ("--dir", tmp_path, "--train", "true", "--conf", conf)
     finished = recipe("--corpus", corpus, *options, "--stop-stage", 3)
     assert finished.returncode == 0, finished.stderr
