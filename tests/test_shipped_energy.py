@@ -93,6 +93,15 @@ def test_generated_speech_has_a_higher_energy_than_real_speech_of_the_same_phone
     assert real < made < real + 4
 
 
+def test_the_trained_steps_of_generation_and_the_sampler_after_them_lower_the_energy_they_follow(model):
+    labels = torch.arange(1, 9).repeat_interleave(10)
+    energies: list[float] = []
+    generator = Generator(model, mode="descent", device="cpu")
+    generator.frames(labels, seed=0, count=1, watch=lambda _, of_state: energies.append(of_state.item()))
+    assert energies == sorted(energies, reverse=True)
+    assert energies[0] - energies[-1] > len(labels)
+
+
 # E(x | x_0)
 
 
