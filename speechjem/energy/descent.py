@@ -6,7 +6,8 @@ a_k is a positive size for every value of a frame, learnt with the network by di
 steps. It is an extension of ours, not part of ST-JEM: the network stays a phone classifier, and the steps
 stay Langevin steps without noise on its energy. The sizes that are learnt may be too large for the energy to
 fall: then it gives the direction of a map, not a minimum. Unrolled energy minimisation has been trained
-before, for instance by Belanger et al., "End-to-end learning for structured prediction energy networks" (2017).
+before, for instance by Belanger et al., "End-to-end learning for structured prediction energy networks"
+(2017).
 """
 
 from __future__ import annotations
