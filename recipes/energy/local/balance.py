@@ -61,7 +61,7 @@ def main() -> None:
     print(f"{len(speech)} utterances, {sum(len(x) for x, _, _ in speech)} frames\n")
     with torch.no_grad():
         balance(model, speech)
-        after_steps(model, speech[:HEARD])
+        after_steps(model, common.evenly(speech, HEARD))
 
 
 def utterances(
