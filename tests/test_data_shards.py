@@ -18,7 +18,7 @@ from speechjem.data import shards
 from speechjem.data.dataset import Batches, load_corpus
 from speechjem.data.shards import Shards, Window
 from speechjem.errors import InputError
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 RATE = 16000
 
@@ -105,7 +105,9 @@ def test_a_batch_is_the_same_whenever_it_is_drawn(written):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_training_on_shards_goes_on_bit_for_bit(written, workers):
     config = replace(TINY, batch=2)
-    whole, first, second = (Trainer(config, streamed(written), workers=n) for n in (0, workers, workers))
+    whole, first, second = (
+        SpeechTrainer(config, streamed(written), workers=n) for n in (0, workers, workers)
+    )
     for _ in range(8):
         whole.step()
     for _ in range(4):

@@ -13,7 +13,7 @@ from speechjem.energy.tdnn import NetworkConfig
 from speechjem.features.fbank import FbankConfig
 from speechjem.models.speech import ModelConfig
 from speechjem.training.settings import EnergyConfig, TrainConfig
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 CONFIG = NetworkConfig(
     bins=5, classes=4, channels=6, hidden=7, dilations=(1, 2), fine=3, turn=3, phase=2, causal=True
@@ -103,6 +103,6 @@ def test_training_makes_its_steps_denoise(toy_corpus: Corpus) -> None:
         unconditioned=0.0,
         descent_schedule=(0.0,),
     )
-    trainer = Trainer(config, toy_corpus)
+    trainer = SpeechTrainer(config, toy_corpus)
     losses = [trainer.step()["loss_denoise"] for _ in range(60)]
     assert sum(losses[-10:]) < 0.6 * sum(losses[:3]) / 3 * 10

@@ -33,7 +33,8 @@ ROOMS = {
     "plot": USES,
     "training": USES | {"metrics", "data"},
     "demo": USES | {"metrics", "generation", "plot"},
-    "cli": USES | {"__init__", "metrics", "data", "ladspa", "generation", "catalogue", "plot", "training", "demo"},
+    "cli": USES
+    | {"__init__", "metrics", "data", "ladspa", "generation", "catalogue", "plot", "training", "demo"},
     "__init__": USES | {"metrics", "generation"},
     "__main__": {"cli"},
 }

@@ -20,7 +20,7 @@ from speechjem.data.dataset import Batch, Corpus
 from speechjem.errors import UsageError
 from speechjem.runtime import distributed
 from speechjem.training.settings import TrainConfig
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 # No negatives, for each process draws its own, and no draws of chance in the descent.
 # All excerpts keep their labels, so that the mean of two means is the mean of all.
@@ -31,12 +31,12 @@ UPDATES = 3
 WORKER = """
 import pickle, sys, torch
 from speechjem.runtime import distributed
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 torch.set_num_threads(1)
 config, corpus, device = pickle.load(open(sys.argv[1], "rb"))
 device = distributed.own_device(device)
 with distributed.together(device):
-    trainer = Trainer(config, corpus, device=device)
+    trainer = SpeechTrainer(config, corpus, device=device)
     losses = [trainer.step()["loss"] for _ in range({updates})]
     torch.save((losses, trainer.model.state_dict()), f"{{sys.argv[1]}}.{{distributed.rank()}}")
 """
@@ -77,7 +77,7 @@ def trained(labelled, tmp_path_factory) -> list[Trained]:
 def test_one_process_of_torchrun_learns_what_one_learns_without(toy_corpus, device, tmp_path):
     config = replace(TINY, batch=2)
     ((losses, weights),) = train_by(1, config, toy_corpus, device, tmp_path)
-    alone = Trainer(config, toy_corpus, device=device)
+    alone = SpeechTrainer(config, toy_corpus, device=device)
     assert losses == pytest.approx([alone.step()["loss"] for _ in range(UPDATES)], rel=1e-3)
     for name, expected in alone.model.state_dict().items():
         torch.testing.assert_close(weights[name], expected, rtol=1e-3, atol=1e-4)
@@ -106,13 +106,13 @@ class Doubled:
 
 def test_two_processes_learn_what_one_learns_from_batches_of_double_size(labelled, trained):
     (first_losses, first), (second_losses, second) = trained
-    alone = Trainer(PLAIN, labelled)
+    alone = SpeechTrainer(PLAIN, labelled)
     alone.batches = Doubled(alone.batches)
     losses = [alone.step()["loss"] for _ in range(UPDATES)]
     means = [(a + b) / 2 for a, b in zip(first_losses, second_losses, strict=True)]
     assert means == pytest.approx(losses, rel=1e-3)
     assert first_losses != second_losses  # each had a batch of its own
-    before = Trainer(PLAIN, labelled).model.state_dict()
+    before = SpeechTrainer(PLAIN, labelled).model.state_dict()
     for name, weights in alone.model.state_dict().items():
         assert torch.equal(first[name], second[name])
         moved = (weights - before[name]).abs().max()

@@ -95,7 +95,7 @@ def test_samples_repeat_with_their_seed(trained):
 
 
 def test_chains_start_between_minus_one_and_one(digits):
-    chains = train_images.Trainer(QUICK, digits[0]).buffer.chains
+    chains = train_images.ImageTrainer(QUICK, digits[0]).buffer.chains
     assert chains.shape == (10, 10, 1, 8, 8)
     assert chains.abs().max() <= 1
     assert chains.std().item() == pytest.approx(3**-0.5, rel=0.05)  # of U(-1, 1)
@@ -110,7 +110,9 @@ def test_chains_get_longer_as_asked_for(digits, monkeypatch):
 
     sample = loop.sample
     monkeypatch.setattr(loop, "sample", count)
-    trainer = train_images.Trainer(replace(QUICK, energy=replace(QUICK.energy, longer_every=2)), digits[0])
+    trainer = train_images.ImageTrainer(
+        replace(QUICK, energy=replace(QUICK.energy, longer_every=2)), digits[0]
+    )
     for _ in range(6):
         trainer.step()
     assert steps == [1, 1, 2, 2, 3, 3]
@@ -118,7 +120,7 @@ def test_chains_get_longer_as_asked_for(digits, monkeypatch):
 
 def test_without_the_energy_objective_it_is_a_plain_classifier(digits):
     config = replace(QUICK, classify=1.0, energy=replace(QUICK.energy, weight=0.0))
-    trainer = train_images.Trainer(config, digits[0])
+    trainer = train_images.ImageTrainer(config, digits[0])
     chains = trainer.buffer.chains.clone()
     metrics = trainer.step()
     assert torch.equal(trainer.buffer.chains, chains)
@@ -131,7 +133,7 @@ def test_a_training_goes_on_bit_for_bit(tmp_path, device):
     config = replace(QUICK, updates=160, validate_every=160)
     train_images.train(config, whole, device=device.type, progress=False)
     expected = state(whole)
-    trainer = train_images.Trainer(config, images.read("digits", None, "train")[:-200], device)
+    trainer = train_images.ImageTrainer(config, images.read("digits", None, "train")[:-200], device)
     metrics = [trainer.step() for _ in range(70)]
     parts.mkdir()
     torch.save(trainer.state_dict(), parts / "checkpoint.pt")
@@ -144,7 +146,7 @@ def test_a_training_goes_on_bit_for_bit(tmp_path, device):
 
 
 def test_going_on_with_other_settings_is_refused(digits, tmp_path):
-    torch.save(train_images.Trainer(QUICK, digits[0]).state_dict(), tmp_path / "checkpoint.pt")
+    torch.save(train_images.ImageTrainer(QUICK, digits[0]).state_dict(), tmp_path / "checkpoint.pt")
     with pytest.raises(UsageError, match="another configuration"):
         train_images.train(replace(QUICK, seed=1), tmp_path, progress=False)
 
@@ -165,7 +167,7 @@ def test_models_of_speech_and_of_images_are_not_mistaken_for_each_other(trained)
 def test_images_that_are_not_square_are_refused(digits):
     wide = replace(digits[0], pixels=np.zeros((len(digits[0]), 1, 8, 9), np.uint8))
     with pytest.raises(UsageError, match="8 x 9"):
-        train_images.Trainer(QUICK, wide)
+        train_images.ImageTrainer(QUICK, wide)
 
 
 def speechjem(*words: object) -> subprocess.CompletedProcess[str]:
@@ -217,7 +219,7 @@ def test_negatives_go_down_the_energy_of_their_class(digits, unconditional):
     """A step without noise is x + a/2 * d f(x)[y] / dx; for chains without a class, of logsumexp f(x)."""
     step = LangevinConfig(steps=1, step_size=0.1, noise=0.0, momentum=0.0, clamp=0.0)
     energy = replace(QUICK.energy, langevin=step, adapt=False, restart=0.0, unconditional=unconditional)
-    trainer = train_images.Trainer(replace(QUICK, energy=energy), digits[0])
+    trainer = train_images.ImageTrainer(replace(QUICK, energy=energy), digits[0])
     network = deepcopy(trainer.model.jem.network)
     before = trainer.buffer.chains.clone()
     trainer.step()

@@ -33,7 +33,7 @@ from speechjem.training import evaluate, settings
 from speechjem.training import speaking as speaking_losses
 from speechjem.training import speech as train
 from speechjem.training.settings import DataConfig, SpeakConfig, TrainConfig
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 # Little beside the update itself, for tests of the loop around it.
 QUICK = replace(TINY, updates=12, batch=2, energy=replace(TINY.energy, langevin=LangevinConfig(steps=1)))
@@ -43,8 +43,10 @@ def with_energy(config: TrainConfig, **changed: Any) -> TrainConfig:
     return replace(config, energy=replace(config.energy, **changed))
 
 
-def run(config: TrainConfig, corpus, updates: int, **how: Any) -> tuple[Trainer, list[dict[str, float]]]:
-    trainer = Trainer(config, corpus, **how)
+def run(
+    config: TrainConfig, corpus, updates: int, **how: Any
+) -> tuple[SpeechTrainer, list[dict[str, float]]]:
+    trainer = SpeechTrainer(config, corpus, **how)
     return trainer, [trainer.step() for _ in range(updates)]
 
 
@@ -52,7 +54,7 @@ def run(config: TrainConfig, corpus, updates: int, **how: Any) -> tuple[Trainer,
 
 
 def test_phones_of_speakers_never_heard_are_recognised(toy_corpus, device):
-    trainer = Trainer(TINY, toy_corpus, device=device)
+    trainer = SpeechTrainer(TINY, toy_corpus, device=device)
     before = evaluate.accuracy(evaluate.confusion(trainer.shipped(), toy_corpus.held_out))
     for _ in range(100):
         trainer.step()
@@ -133,7 +135,7 @@ def test_a_training_of_speaking_needs_a_network_that_is_told_something():
 
 
 def test_features_are_normalised_by_the_corpus(toy_corpus):
-    trainer = Trainer(replace(TINY, batch=16), toy_corpus)
+    trainer = SpeechTrainer(replace(TINY, batch=16), toy_corpus)
     frames = trainer.model.fbank(torch.cat([trainer.batches.draw(n).clean for n in range(100, 110)]))
     assert frames.mean((0, 1)).abs().max() < 0.3
     assert (frames.std((0, 1)) - 1).abs().max() < 0.3
@@ -143,7 +145,7 @@ def test_features_are_normalised_by_the_corpus(toy_corpus):
 
 
 def test_without_the_energy_objective_there_is_no_sampling(toy_corpus):
-    trainer = Trainer(with_energy(QUICK, weight=0.0), toy_corpus)
+    trainer = SpeechTrainer(with_energy(QUICK, weight=0.0), toy_corpus)
     chains = trainer.buffer.chains.clone()
     metrics = trainer.step()
     assert torch.equal(trainer.buffer.chains, chains)
@@ -152,7 +154,7 @@ def test_without_the_energy_objective_there_is_no_sampling(toy_corpus):
 
 
 def test_with_the_energy_objective_the_chains_go_on(toy_corpus, device):
-    trainer = Trainer(QUICK, toy_corpus, device=device)
+    trainer = SpeechTrainer(QUICK, toy_corpus, device=device)
     chains = trainer.buffer.chains.clone()
     trainer.step()
     moved = (trainer.buffer.chains != chains).flatten(2).any(2).sum()
@@ -164,7 +166,7 @@ def test_excerpts_without_labels_count_when_asked_for(toy_corpus, device):
     losses = []
     for weight in (0.0, 2.0):
         config = with_energy(replace(QUICK, batch=16), unlabelled=weight)
-        trainer = Trainer(config, toy_corpus, device=device)
+        trainer = SpeechTrainer(config, toy_corpus, device=device)
         assert (trainer.batches.draw(0).labels == UNLABELLED).all(1).any()
         losses.append(trainer.step()["loss_energy"])
     energy = QUICK.energy
@@ -175,12 +177,12 @@ def test_excerpts_without_labels_count_when_asked_for(toy_corpus, device):
 def test_what_is_said_counts_as_sampled(toy_corpus, device):
     """The weights start near zero: L_x|y is the logarithm of the number of examples."""
     config = with_energy(QUICK, sequences=2)
-    losses = [Trainer(c, toy_corpus, device=device).step()["loss_energy"] for c in (QUICK, config)]
+    losses = [SpeechTrainer(c, toy_corpus, device=device).step()["loss_energy"] for c in (QUICK, config)]
     chunks = QUICK.energy.chunks + QUICK.energy.chains
     assert losses[1] - losses[0] == pytest.approx(math.log((chunks + 2) / chunks), rel=0.05)
 
 
-def seen(trainer: Trainer) -> list[torch.Tensor]:
+def seen(trainer: SpeechTrainer) -> list[torch.Tensor]:
     """The frames that the network gets in one update, in order."""
     inputs: list[torch.Tensor] = []
     network = trainer.model.jem.network
@@ -203,8 +205,8 @@ def test_what_is_said_in_training_is_what_generation_makes(toy_corpus):
 
 def test_the_classifier_hears_excerpts_with_bands_hidden(toy_corpus):
     alone = with_energy(replace(QUICK, batch=16, denoise=0.0), weight=0.0)
-    (whole,) = seen(Trainer(alone, toy_corpus))
-    (x,) = seen(Trainer(replace(alone, mask_frames=5, mask_bins=9), toy_corpus))
+    (whole,) = seen(SpeechTrainer(alone, toy_corpus))
+    (x,) = seen(SpeechTrainer(replace(alone, mask_frames=5, mask_bins=9), toy_corpus))
     hidden = x == 0
     frames, bins = hidden.all(2), hidden.all(1)
     assert torch.equal(hidden, frames[:, :, None] | bins[:, None] | (whole == 0))
@@ -216,7 +218,7 @@ def test_the_classifier_hears_excerpts_with_bands_hidden(toy_corpus):
 
 
 def test_without_denoising_the_step_sizes_stay(toy_corpus):
-    trainer = Trainer(replace(QUICK, denoise=0.0), toy_corpus)
+    trainer = SpeechTrainer(replace(QUICK, denoise=0.0), toy_corpus)
     before = copy.deepcopy(trainer.model.state_dict())
     metrics = trainer.step()
     after = trainer.model.state_dict()
@@ -226,21 +228,21 @@ def test_without_denoising_the_step_sizes_stay(toy_corpus):
 
 
 def test_score_matching_takes_part_only_when_it_has_a_weight(toy_corpus, device):
-    assert "loss_score_matching" not in Trainer(QUICK, toy_corpus, device=device).step()
+    assert "loss_score_matching" not in SpeechTrainer(QUICK, toy_corpus, device=device).step()
     config = replace(QUICK, score_matching=0.1)
-    assert Trainer(config, toy_corpus, device=device).step()["loss_score_matching"] > 0
+    assert SpeechTrainer(config, toy_corpus, device=device).step()["loss_score_matching"] > 0
 
 
 def test_the_pesq_loss_takes_part_only_when_it_has_a_weight(toy_corpus, device):
     # PESQ looks at 0.3 s at a time.
-    assert "loss_pesq" not in Trainer(QUICK, toy_corpus, device=device).step()
+    assert "loss_pesq" not in SpeechTrainer(QUICK, toy_corpus, device=device).step()
     config = replace(QUICK, pesq=1.0, seconds=1.0)
-    assert Trainer(config, toy_corpus, device=device).step()["loss_pesq"] > 0
+    assert SpeechTrainer(config, toy_corpus, device=device).step()["loss_pesq"] > 0
 
 
 def test_the_schedule_brings_the_steps_of_the_descent_in(toy_corpus):
     model = replace(TINY.model, descent=DescentConfig(steps=3))
-    trainer = Trainer(replace(QUICK, model=model, updates=10, descent_schedule=(0.35, 0.7)), toy_corpus)
+    trainer = SpeechTrainer(replace(QUICK, model=model, updates=10, descent_schedule=(0.35, 0.7)), toy_corpus)
     counts = []
     for _ in range(10):
         trainer.step()
@@ -250,13 +252,13 @@ def test_the_schedule_brings_the_steps_of_the_descent_in(toy_corpus):
 
 
 def test_a_longer_schedule_than_there_are_steps_is_cut(toy_corpus):
-    trainer = Trainer(replace(QUICK, descent_schedule=(0.0, 0.0, 0.0)), toy_corpus)
+    trainer = SpeechTrainer(replace(QUICK, descent_schedule=(0.0, 0.0, 0.0)), toy_corpus)
     trainer.step()
     assert (trainer.model.descent.log_size.grad != 0).any(1).tolist() == [True, True]
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_hundredth(toy_corpus):
-    trainer = Trainer(replace(QUICK, updates=40, warmup=4, denoise=0.0), toy_corpus)
+    trainer = SpeechTrainer(replace(QUICK, updates=40, warmup=4, denoise=0.0), toy_corpus)
     rates = []
     for _ in range(40):
         trainer.step()
@@ -269,13 +271,13 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_hundredth(toy_corpus
 
 
 def test_there_may_be_no_warm_up(toy_corpus):
-    trainer = Trainer(replace(QUICK, warmup=0), toy_corpus)
+    trainer = SpeechTrainer(replace(QUICK, warmup=0), toy_corpus)
     trainer.step()
     assert trainer.optimisers[0].param_groups[0]["lr"] == pytest.approx(QUICK.learning_rate)
 
 
 def test_the_shipped_weights_are_the_moving_average(toy_corpus):
-    trainer = Trainer(QUICK, toy_corpus)
+    trainer = SpeechTrainer(QUICK, toy_corpus)
     trainer.step()
     expected = trainer.model.jem.network.output.weight.detach().clone()
     for _ in range(5):
@@ -289,7 +291,7 @@ def test_a_training_may_start_from_the_weights_and_features_of_a_model(toy_corpu
     checkpoint.save(first.shipped(), tmp_path)
     # Another corpus and seed, which alone would give other features and weights.
     corpus = replace(toy_corpus, labelled=toy_corpus.labelled[:1])
-    second = Trainer(replace(QUICK, start=str(tmp_path), seed=1), corpus)
+    second = SpeechTrainer(replace(QUICK, start=str(tmp_path), seed=1), corpus)
     for model in (second.model, second.shipped()):
         found = differences(dict(first.shipped().state_dict()), dict(model.state_dict()))
         # Where generation starts is that of the new corpus.
@@ -297,10 +299,10 @@ def test_a_training_may_start_from_the_weights_and_features_of_a_model(toy_corpu
 
 
 def test_a_start_from_an_older_model_adds_what_it_lacks(toy_corpus, tmp_path):
-    checkpoint.save(Trainer(QUICK, toy_corpus).shipped(), tmp_path)
+    checkpoint.save(SpeechTrainer(QUICK, toy_corpus).shipped(), tmp_path)
     network = replace(QUICK.model.network, fine=257, phase=60)
     config = replace(QUICK, model=replace(QUICK.model, network=network), start=str(tmp_path), seed=1)
-    old, new = checkpoint.load(tmp_path), Trainer(config, toy_corpus).shipped()
+    old, new = checkpoint.load(tmp_path), SpeechTrainer(config, toy_corpus).shipped()
     spectrum = new.fbank.stft(torch.randn(1, 8000))
     x = new.observe(spectrum)
     assert x.shape[-1] == old.config.fbank.bins + 257 + 60
@@ -320,7 +322,7 @@ def test_fine_structure_and_phase_are_learnt(toy_corpus, device):
 
 
 def test_matrices_inside_the_network_are_trained_by_muon_and_all_else_by_adamw(toy_corpus):
-    trainer = Trainer(QUICK, toy_corpus)
+    trainer = SpeechTrainer(QUICK, toy_corpus)
     muon, adamw = trainer.optimisers
     assert isinstance(muon, torch.optim.Muon)
     assert isinstance(adamw, torch.optim.AdamW)
@@ -334,15 +336,15 @@ def test_matrices_inside_the_network_are_trained_by_muon_and_all_else_by_adamw(t
 
 
 def test_a_start_from_a_model_of_other_sizes_is_refused(toy_corpus, tmp_path):
-    checkpoint.save(Trainer(QUICK, toy_corpus).shipped(), tmp_path)
+    checkpoint.save(SpeechTrainer(QUICK, toy_corpus).shipped(), tmp_path)
     model = replace(QUICK.model, descent=DescentConfig(steps=3))
     with pytest.raises(UsageError, match="other sizes"):
-        Trainer(replace(QUICK, model=model, start=str(tmp_path)), toy_corpus)
+        SpeechTrainer(replace(QUICK, model=model, start=str(tmp_path)), toy_corpus)
 
 
 def test_a_start_from_a_missing_model_is_refused(toy_corpus, tmp_path):
     with pytest.raises(ModelError, match="not a model folder"):
-        Trainer(replace(QUICK, start=str(tmp_path / "none")), toy_corpus)
+        SpeechTrainer(replace(QUICK, start=str(tmp_path / "none")), toy_corpus)
 
 
 def test_mostly_unlabelled_speech_trains_at_any_batch_size(toy_corpus):
@@ -354,7 +356,7 @@ def test_mostly_unlabelled_speech_trains_at_any_batch_size(toy_corpus):
 @pytest.mark.parametrize("precision", ["half", "float16", ""])
 def test_an_unknown_precision_is_refused(toy_corpus, precision):
     with pytest.raises(UsageError, match="bfloat16, float32"):
-        Trainer(replace(QUICK, precision=precision), toy_corpus)
+        SpeechTrainer(replace(QUICK, precision=precision), toy_corpus)
 
 
 # Going on
@@ -371,7 +373,7 @@ def test_a_training_goes_on_bit_for_bit(toy_corpus, device, precision):
     torch.save(first.state_dict(), file)
     file.seek(0)
     torch.manual_seed(12345)  # what another process would have
-    second = Trainer(config, toy_corpus, device=device)
+    second = SpeechTrainer(config, toy_corpus, device=device)
     second.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     metrics += [second.step() for _ in range(40)]
     assert differences(whole.state_dict(), second.state_dict()) == []
@@ -381,7 +383,7 @@ def test_a_training_goes_on_bit_for_bit(toy_corpus, device, precision):
 def test_workers_change_no_bit_also_when_a_training_goes_on(toy_corpus, device):
     whole, expected = run(QUICK, toy_corpus, 12, device=device)
     first, metrics = run(QUICK, toy_corpus, 5, device=device, workers=2)
-    second = Trainer(QUICK, toy_corpus, device=device, workers=2)
+    second = SpeechTrainer(QUICK, toy_corpus, device=device, workers=2)
     second.step()  # what was drawn ahead is not what comes after the state of the first
     second.load_state_dict(first.state_dict())
     metrics += [second.step() for _ in range(7)]
@@ -395,7 +397,7 @@ def test_workers_say_what_the_process_itself_would_say(toy_corpus, workers):
         def draw(self, number: int) -> None:
             raise InputError(f"Batch {number} is torn.")
 
-    trainer = Trainer(QUICK, toy_corpus, workers=workers)
+    trainer = SpeechTrainer(QUICK, toy_corpus, workers=workers)
     trainer.batches = Torn()
     with pytest.raises(InputError, match=r"^Batch 0 is torn\.$"):
         trainer.step()
@@ -615,7 +617,7 @@ def test_a_divergence_is_the_last_row_and_is_there_once(toy_corpus, tmp_path, sa
 
 
 def test_values_that_are_not_finite_are_named(toy_corpus, device):
-    trainer = Trainer(QUICK, toy_corpus, device=device)
+    trainer = SpeechTrainer(QUICK, toy_corpus, device=device)
     with torch.no_grad():
         trainer.model.descent.log_size[0, 0] = float("nan")
     before = copy.deepcopy(trainer.model.state_dict())

@@ -21,7 +21,7 @@ import torch
 from speechjem.data.dataset import Batches, load_corpus
 from speechjem.data.shards import Shards, Window
 from speechjem.training.settings import TrainConfig, read_config
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 sys.path.append(str(Path(__file__).parents[1] / "steps"))
 import common
@@ -83,7 +83,7 @@ def draw(pattern: str, config: TrainConfig, count: int) -> None:
 
 def update(pattern: str, config: TrainConfig, count: int) -> None:
     corpus = load_corpus(pattern, None, None, [], config.model.fbank.sample_rate, window=config.data.window)
-    trainer = Trainer(config, corpus)
+    trainer = SpeechTrainer(config, corpus)
     trainer.step()
     start = time.process_time()
     for _ in range(count):

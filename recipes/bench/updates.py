@@ -15,7 +15,7 @@ import torch
 from speechjem.data.dataset import load_corpus
 from speechjem.runtime.device import choose_device
 from speechjem.training.settings import read_config
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 sys.path.append(str(Path(__file__).parents[1] / "steps"))
 import common
@@ -34,7 +34,7 @@ def main() -> None:
 
     config, device = read_config(arguments.conf), choose_device(arguments.device)
     corpus = load_corpus(arguments.data, None, None, [], config.model.fbank.sample_rate)
-    trainer = Trainer(config, corpus, device=device, workers=arguments.workers)
+    trainer = SpeechTrainer(config, corpus, device=device, workers=arguments.workers)
     for _ in range(FIRST):
         trainer.step()  # which ends when the device has done all of it, for its losses are read
     start = time.monotonic()

@@ -122,9 +122,9 @@ class Curve:
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take the next samples, shape (channels, any number), and give their gains, of the same shape."""
         self.place += samples.shape[1]
-        return self.gain(self.place - samples.shape[1], samples.shape[1])
+        return self.at(self.place - samples.shape[1], samples.shape[1])
 
-    def gain(self, start: int, count: int) -> np.ndarray:
+    def at(self, start: int, count: int) -> np.ndarray:
         """Factors of `count` samples from sample `start` on, float32 (channels, count)."""
         place = (np.arange(start, start + count) + 0.5) / self.size - 0.5
         blocks = np.arange(self.gains.shape[1])

@@ -313,7 +313,7 @@ class Batches:
             # Half of the excerpts begin a stream; before the others, it sounded as they do.
             gain = level.past_gain(noisy[None], target, rate, begun=rng.random() < 0.5)[0]
         else:
-            gain = level.curve(noisy[None], target, rate).gain(0, len(noisy))[0]
+            gain = level.curve(noisy[None], target, rate).at(0, len(noisy))[0]
         return gain * clean, gain * noisy
 
     def _somewhere(self, rng: np.random.Generator, x: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from . import loop
 from .settings import ImageTrainConfig
 
 
-class Trainer(loop.Trainer[ImageModel]):
+class ImageTrainer(loop.Trainer[ImageModel]):
     """Everything that changes while training on images, and the losses of one update.
 
     Args:
@@ -113,7 +113,7 @@ def train(
         return {"held_out_accuracy": accuracy(model, held_out)}
 
     return loop.run(
-        lambda: Trainer(config, learnt, place, workers),
+        lambda: ImageTrainer(config, learnt, place, workers),
         out,
         validate if len(held_out) else None,
         place,

@@ -80,7 +80,7 @@ class Plan(NamedTuple):
     wanted: Tensor
 
 
-class Trainer(loop.Trainer[SpeechModel]):
+class SpeechTrainer(loop.Trainer[SpeechModel]):
     """Everything that changes while training on speech, and the losses of one update.
 
     Args:
@@ -400,7 +400,7 @@ def train(
         return _validate(model, known, probe)
 
     return loop.run(
-        lambda: Trainer(config, known, device=place, workers=workers),
+        lambda: SpeechTrainer(config, known, device=place, workers=workers),
         out,
         validate if known.held_out else None,
         place,

@@ -29,7 +29,7 @@ from speechjem.energy.tdnn import SlidingTDNN
 from speechjem.models.speech import ModelConfig, SpeechModel
 from speechjem.training.evaluate import DenoiseProbe
 from speechjem.training.settings import TrainConfig, read_config
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 sys.path.append(str(Path(__file__).parents[2] / "steps"))
 import common
@@ -91,7 +91,7 @@ def main() -> None:
 
 def train(
     config: TrainConfig, corpus: Corpus, kind: str, minutes: float, updates: int | None = None
-) -> Trainer:
+) -> SpeechTrainer:
     """Train for a time, or for a number of updates.
 
     The schedule needs that number: for a time, it is found from the speed of the first 30.
@@ -101,7 +101,7 @@ def train(
         config = replace(
             config, classify=0.0, classify_noisy=0.0, unconditioned=0.0, energy=silent, logit_limit=math.inf
         )
-    trainer = Trainer(config, corpus, direct_model if kind == "direct" else SpeechModel)
+    trainer = SpeechTrainer(config, corpus, direct_model if kind == "direct" else SpeechModel)
     start = time.monotonic()
     end = math.inf if updates else start + 60 * minutes
     if updates is None:

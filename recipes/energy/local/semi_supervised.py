@@ -19,7 +19,7 @@ import torch
 from speechjem.data.dataset import Corpus, load_corpus
 from speechjem.training import evaluate
 from speechjem.training.settings import read_config
-from speechjem.training.speech import Trainer
+from speechjem.training.speech import SpeechTrainer
 
 sys.path.append(str(Path(__file__).parents[2] / "steps"))
 import common
@@ -56,7 +56,7 @@ def main() -> None:
             if (way, seed) in done:
                 continue
             changed = replace(config, seed=seed, energy=replace(config.energy, **energy))
-            trainer = Trainer(changed, with_fewer_labels(corpus, share))
+            trainer = SpeechTrainer(changed, with_fewer_labels(corpus, share))
             while trainer.update < changed.updates:
                 trainer.step()
             accuracy = evaluate.accuracy(evaluate.confusion(trainer.shipped(), corpus.held_out))

@@ -50,10 +50,10 @@ class Speech:
             self.probe = evaluate.DenoiseProbe(self.corpus)
             self.judge = Judge(self.corpus, self.config.model)
 
-    def trainer(self, config: TrainConfig) -> speech_training.Trainer:
-        return speech_training.Trainer(config, self.corpus)
+    def trainer(self, config: TrainConfig) -> speech_training.SpeechTrainer:
+        return speech_training.SpeechTrainer(config, self.corpus)
 
-    def start(self, trainer: speech_training.Trainer) -> Start:
+    def start(self, trainer: speech_training.SpeechTrainer) -> Start:
         """Chains that start from the Gaussian of their phone."""
         _, _, frames, bins = trainer.buffer.chains.shape
         starts = trainer.model.starts
@@ -64,7 +64,7 @@ class Speech:
 
         return draw
 
-    def worth(self, trainer: speech_training.Trainer) -> dict[str, float]:
+    def worth(self, trainer: speech_training.SpeechTrainer) -> dict[str, float]:
         model = trainer.shipped()
         sampler = trainer.adaptation.config if trainer.config.energy.adapt else trainer.config.energy.langevin
         confident, right = [], []
@@ -105,10 +105,10 @@ class Images:
             self.real = float((predicted == self.test.labels).mean())
             self.spread = image_judge.diversity(features, self.test.labels)
 
-    def trainer(self, config: ImageTrainConfig) -> image_training.Trainer:
-        return image_training.Trainer(config, self.learnt)
+    def trainer(self, config: ImageTrainConfig) -> image_training.ImageTrainer:
+        return image_training.ImageTrainer(config, self.learnt)
 
-    def start(self, trainer: image_training.Trainer) -> Start:
+    def start(self, trainer: image_training.ImageTrainer) -> Start:
         """Chains that start from the Gaussian of their class, each pixel for itself."""
         x, labels = images.to_unit(self.learnt.pixels), torch.from_numpy(self.learnt.labels)
         of_class = [x[labels == label] for label in range(len(self.learnt.classes))]
@@ -120,7 +120,7 @@ class Images:
 
         return draw
 
-    def worth(self, trainer: image_training.Trainer) -> dict[str, float]:
+    def worth(self, trainer: image_training.ImageTrainer) -> dict[str, float]:
         model = trainer.shipped()
         posterior = model.logits(images.to_unit(self.test.pixels)).softmax(1).numpy()
         right = posterior.argmax(1) == self.test.labels
