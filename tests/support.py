@@ -251,6 +251,4 @@ ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ[
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, env=ENVIRONMENT, timeout=1200
-    )
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=ENVIRONMENT)

@@ -36,7 +36,7 @@ def test_rumble_goes_and_voices_stay():
 
 
 @given(st.floats(0, 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_strength_scales_the_attenuation_in_db(strength: float) -> None:
     assert response(strength)[1][0] == pytest.approx(-rumble.ATTENUATION * strength, abs=0.5)
 
@@ -56,7 +56,7 @@ def test_the_phase_stays():
 
 
 @given(st.lists(st.integers(0, 3000), max_size=6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_pieces_do_not_matter(sizes: list[int]) -> None:
     x = np.random.default_rng(0).standard_normal((1, sum(sizes))).astype(np.float32)
     enhancer = RumbleFilter(1, RATE)

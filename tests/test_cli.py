@@ -443,16 +443,18 @@ def test_phones_lists_forty(run):
     assert sum("│" in line for line in out.splitlines()) == 40
 
 
-def test_help_is_quick():
-    # Processor time, of three starts the least, because the machine may be busy with other things.
-    seconds = []
-    for _ in range(3):
-        before = os.times()
-        subprocess.run([sys.executable, "-m", "speechjem", "--help"], check=True, capture_output=True)
-        after = os.times()
-        spent = (after.children_user - before.children_user, after.children_system - before.children_system)
-        seconds.append(sum(spent))
-    assert min(seconds) < 0.5
+def test_help_imports_nothing_that_takes_long():
+    code = (
+        "import sys; sys.argv = ['speechjem', '--help']\n"
+        "from speechjem import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'soundfile', 'gradio'} & set(sys.modules)\n"
+        "sys.exit(str(sorted(heavy)) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "denoise" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -673,12 +675,11 @@ def test_an_interrupt_is_said_and_leaves_nothing_half_written(tmp_path):
         # Background jobs of a shell inherit it as ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
     while not any(path.name != "long.wav" for path in tmp_path.iterdir()):  # the output, under another name
-        assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate()
     assert process.returncode == 130
     assert "Interrupted" in err
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]

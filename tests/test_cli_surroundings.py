@@ -44,9 +44,7 @@ def stranger(tmp_path):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG", "NUMBA"))}
         environment = kept | {"HOME": "/nonexistent"}
         whole = [*([] if os.getuid() else user), *COMMAND, *map(str, words)]
-        return subprocess.run(
-            whole, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
-        )
+        return subprocess.run(whole, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     return command
 
@@ -151,7 +149,7 @@ def test_names_are_no_markup_beside_a_progress_bar(tmp_path):
 def shell(line, folder, **environment):
     return subprocess.run(
         ["bash", "-c", line.replace("speechjem", shlex.join(COMMAND))],
-        cwd=folder, env=os.environ | environment, capture_output=True, timeout=300,
+        cwd=folder, env=os.environ | environment, capture_output=True,
     )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ STEPS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
 @given(STEPS)
 def test_labels_of_segments_are_those_of_the_recording_at_the_same_time(segmented, steps):
     now, lines, labels = 0, [], np.full(400, "SIL", dtype="<U3")

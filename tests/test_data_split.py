@@ -60,7 +60,7 @@ def test_parts_are_valid_and_together_they_are_the_whole(tmp_path):
     assert speakers == {f"s{s:02d}": 1 for s in range(6)}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=4, max_size=25),
     weights=st.lists(st.integers(1, 20), min_size=1, max_size=4),
@@ -78,7 +78,7 @@ def test_sizes_follow_the_shares_as_far_as_speakers_allow(sizes, weights, rest, 
         assert abs(count - total * shares[name]) <= largest * (len(shares) + 1)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.integers(1, 9), min_size=4, max_size=20), st.integers(1, 4), st.integers(0, 99))
 def test_jobs_differ_by_one_speaker_at_most_and_by_one_utterance_without_speakers(sizes, jobs, seed):
     with tempfile.TemporaryDirectory() as folder:

@@ -282,7 +282,7 @@ def test_segments_to_the_end_and_of_a_channel_are_as_extract_segments_has_them(s
 KEYS = st.lists(st.sampled_from(["u1", "u2", "ü", "U1", "v"]), min_size=1, max_size=6)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
 @given(KEYS, KEYS, KEYS)
 def test_any_jumble_of_tables_is_mended(folder, recordings, speakers, texts):
     (folder / "wav.scp").write_text("".join(f"{key} b.wav\n" for key in recordings))

@@ -203,7 +203,7 @@ def test_a_chain_that_nobody_watches_ends():
     states = watched(work)
     assert [next(states) for _ in range(3)] == [(0, 0), (1, 1), (2, 2)]
     states.close()
-    assert len(steps) < 1000
+    assert len(steps) < 10_000
 
 
 def test_an_error_in_a_chain_reaches_the_run(runs):
@@ -271,7 +271,7 @@ def client(model, folder) -> Iterator[httpx.Client]:
     while not running.started:
         time.sleep(0.01)
     url = f"http://{server.HOST}:{listener.getsockname()[1]}"
-    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=None, trust_env=False) as client:
         yield client
     running.should_exit = True
     thread.join()

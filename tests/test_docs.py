@@ -61,7 +61,7 @@ def test_commands_of_a_page_run_one_after_the_other(page, run, tmp_path, request
             assert code == 0, f"{step}: {err}"
             continue
         words = ["bash", "-euo", "pipefail", "-c", step]
-        done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 0, step + done.stdout + done.stderr
         assert "Traceback" not in done.stderr
 
@@ -71,7 +71,7 @@ def test_the_tour_runs_and_is_small():
     assert path.stat().st_size < 300_000
     notebook = nbformat.read(path, as_version=4)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
-    nbclient.NotebookClient(notebook, timeout=300).execute(cwd=path.parent)
+    nbclient.NotebookClient(notebook, timeout=None).execute(cwd=path.parent)
 
 
 def test_the_reference_has_every_public_name():

@@ -23,7 +23,7 @@ def frames(*shape: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 200), st.integers(1, 3))
 def test_there_is_a_logit_vector_for_every_frame(count: int, batch: int) -> None:
     assert network()(frames(batch, count, 5)).shape == (batch, count, 3)

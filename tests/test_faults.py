@@ -29,7 +29,6 @@ from speechjem.models import checkpoint
 RATE = 16000
 SPEECHJEM = [sys.executable, "-m", "speechjem"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-PATIENCE = 900  # seconds, on a busy machine
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -55,15 +54,15 @@ def start(*words: object, limit: int | None = None, **options: object) -> subpro
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = process.communicate(timeout=PATIENCE)
+    _, said = process.communicate()
     assert "Traceback" not in (said or "")
     return process.returncode, said
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
+    """Wait until a process, which goes on, has done something."""
     while not condition():
-        assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.005)
 
 
@@ -83,6 +82,7 @@ def batch(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
     """A folder of recordings, and what it becomes undisturbed."""
     folder = tmp_path_factory.mktemp("batch")
     recordings(folder / "in", 8, 6.0)
+    soundfile.write(folder / "in" / "8.wav", noise(60.0), RATE)  # long enough to be interrupted in
     assert finish(start("denoise", folder / "in", "-o", folder / "out"))[0] == 0
     return folder / "in", outputs(folder / "out")
 
@@ -93,11 +93,11 @@ def batch(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
 def test_a_batch_that_is_killed_has_whole_files_only_and_goes_on(batch, tmp_path):
     source, expected = batch
     process = start("denoise", source, "-o", tmp_path)
-    wait_for(lambda: len(outputs(tmp_path)) >= 2 and partial(tmp_path))
+    wait_for(process, lambda: len(outputs(tmp_path)) >= 2 and partial(tmp_path))
     process.kill()
     finish(process)
     done = outputs(tmp_path)
-    assert 2 <= len(done) < 8
+    assert 2 <= len(done) < 9
     assert all(expected[name] == content for name, content in done.items())
     assert all(path.suffix not in audio.SUFFIXES for path in partial(tmp_path))
     times = {name: (tmp_path / name).stat().st_mtime_ns for name in done}
@@ -135,7 +135,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bits(training, tmp_path):
     config, whole = training
     process = start("train", config, "-o", tmp_path)
     log = tmp_path / "train.jsonl"
-    wait_for(lambda: log.exists() and log.read_bytes().count(b"\n") >= 25)
+    wait_for(process, lambda: log.exists() and log.read_bytes().count(b"\n") >= 12)
     process.kill()
     finish(process)
     assert state(tmp_path)["update"] < 60
@@ -185,7 +185,7 @@ def test_an_interrupted_batch_ends_within_two_seconds_and_says_what_is_done(tmp_
     for n in range(3):
         soundfile.write(source / f"-{n}.wav", noise(1.0, n), RATE)  # come first, and are short
     process = start("denoise", source, "-o", out, "-j", jobs)
-    wait_for(lambda: len(outputs(out)) == 3 and len(partial(out)) == jobs)
+    wait_for(process, lambda: len(outputs(out)) == 3 and len(partial(out)) == jobs)
     before = used = cpu_seconds(process.pid)
     process.send_signal(number)
     while process.poll() is None:
@@ -202,7 +202,7 @@ def test_an_interrupted_batch_ends_within_two_seconds_and_says_what_is_done(tmp_
 def test_an_interrupted_batch_counts_what_ends_while_it_stops(tmp_path, number):
     source, out = recordings(tmp_path / "in", 60, 1.0), tmp_path / "out"
     process = start("denoise", source, "-o", out, "-j", 4)
-    wait_for(lambda: len(outputs(out)) > 5)
+    wait_for(process, lambda: len(outputs(out)) > 5)
     process.send_signal(number)
     code, said = finish(process)
     assert code == 130

@@ -103,7 +103,7 @@ def test_a_click_is_loudest_in_the_frame_centred_on_it() -> None:
 @example(511)
 @example(16000)
 @example(31999)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40000))
 def test_a_waveform_has_a_frame_at_every_hop_that_falls_on_a_sample_or_its_end(samples: int) -> None:
     expected = len(range(0, samples + 1, 160))
@@ -119,7 +119,7 @@ def test_a_waveform_has_a_frame_at_every_hop_that_falls_on_a_sample_or_its_end(s
 @example(511)
 @example(16000)
 @example(31999)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40000))
 def test_the_inverse_transform_gives_the_waveform_back_to_the_sample(samples: int) -> None:
     waveform = noise(samples, seed=samples)

@@ -55,7 +55,7 @@ def damaged(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_damaged_files_are_read_or_refused(name, tmp_path_factory):
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck), database=None)
     @given(damaged(targets.TARGETS[name].seeds()))
     def attempt(content: bytes) -> None:
         check(name, content, tmp_path_factory.mktemp("fuzz"))

@@ -146,7 +146,6 @@ def online(origin, tmp_path):
             env=kept | variables,
             capture_output=True,
             text=True,
-            timeout=120,
         )
 
     return command

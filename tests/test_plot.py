@@ -45,7 +45,7 @@ def rows(n: int, **values: float) -> list[dict[str, float]]:
 def test_import_does_not_load_matplotlib() -> None:
     code = "import sys, speechjem.plot; sys.exit('matplotlib' in sys.modules)"
     root = Path(__file__).resolve().parents[1]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
 def test_pyplot_is_not_used(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_pyplot_is_not_used(tmp_path: Path) -> None:
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     root = Path(__file__).resolve().parents[1]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def cluster(request, tmp_path):
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         finished = subprocess.run(
             [UTILS / f"{request.param}.sh", *map(str, words)],
-            capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60,
+            capture_output=True, text=True, env=environment, cwd=tmp_path,
         )  # fmt: skip
         if (tmp_path / "bin/words").exists():
             given = (tmp_path / "bin/words").read_text().splitlines()

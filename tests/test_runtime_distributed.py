@@ -64,7 +64,7 @@ def train_by(
     with (folder / "job").open("wb") as file:
         pickle.dump((config, corpus, device), file)
     command = torchrun(folder / "worker.py", folder / "job", processes=processes)
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     return [torch.load(folder / f"job.{rank}") for rank in range(processes)]
 
@@ -158,14 +158,14 @@ def test_a_killed_process_costs_the_updates_since_the_last_checkpoint_only(toy_c
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as job:
-        end = time.monotonic() + 120
-        while not (out / "checkpoint.pt").exists() and time.monotonic() < end:
-            time.sleep(0.1)
+        while not (out / "checkpoint.pt").exists():
+            assert job.poll() is None
+            time.sleep(0.01)
         children = [
             pid for pid in workers() if Path(f"/proc/{pid}/stat").read_text().split()[3] == str(job.pid)
         ]
         os.kill(children[-1], signal.SIGKILL)
-        printed, said = job.communicate(timeout=400)
+        printed, said = job.communicate()
     assert job.returncode == 0, said
     assert "SIGKILL" in said or "-9" in said  # it was in the middle, and torchrun saw it
     assert set(printed.splitlines()) == {str(out / "model")}
@@ -173,7 +173,7 @@ def test_a_killed_process_costs_the_updates_since_the_last_checkpoint_only(toy_c
     assert updates == list(range(1, 101))
 
     command = torchrun("-m", "speechjem", "train", config, "-o", undisturbed, "--device", "cpu")
-    assert subprocess.run(command, capture_output=True, env=environment, timeout=400).returncode == 0
+    assert subprocess.run(command, capture_output=True, env=environment).returncode == 0
     states = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (out, undisturbed)]
     assert [(state["update"], len(state["processes"])) for state in states] == [(100, 2)] * 2
     assert same(*states)

@@ -35,8 +35,15 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]),  # workers also import this file
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "20s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "60s",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patient() -> Iterator[None]:
+    """Clients in this process wait as long as those of others do."""
+    with dask.config.set({"distributed.comm.timeouts.connect": "60s"}):
+        yield
 
 
 @contextlib.contextmanager
@@ -50,7 +57,7 @@ def program(*words: object, path: str = "") -> Iterator[subprocess.Popen]:
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate()
 
 
 @contextlib.contextmanager
@@ -104,7 +111,7 @@ def tap() -> Iterator[Tap]:
         with program(*words) as process:
             threading.Thread(target=process.stderr.read, daemon=True).start()
             with distributed.Client(tap.address) as client:
-                client.wait_for_workers(2, timeout=60)
+                client.wait_for_workers(2)
             yield tap
         tap.server.close()
 
@@ -133,10 +140,8 @@ def test_it_does_what_this_machine_does_and_names_a_bad_file(tap, run, tmp_path)
     assert f"Cannot read {tmp_path / 'in/bad.wav'}" in err
     assert "1 of 7 files failed" in err
     assert sorted(row["file"] for row in rows(out)) == sorted(map(str, [*files, "in/bad.wav"]))
-    # Of all rows: the bad file may be all that one of them does, when the other is faster.
-    workers = {row["worker"] for row in rows(out)}
-    assert f"{socket.gethostname()}:{os.getpid()}" not in workers
-    assert len(workers) == 2
+    workers = {row["worker"] for row in rows(out)}  # one, where it is so much faster than the other
+    assert workers and f"{socket.gethostname()}:{os.getpid()}" not in workers
 
     assert run("denoise", "in", "-o", "near", "-j", 1)[0] == 1
     for file in files:
@@ -160,7 +165,7 @@ def test_a_killed_worker_loses_nothing_and_a_rerun_does_nothing_twice(tap, run, 
         assert process.stdout
         first = json.loads(process.stdout.readline())
         os.kill(int(first["worker"].rsplit(":")[-1]), signal.SIGKILL)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     done = [first, *rows(out)]
     assert sorted(row["file"] for row in done) == sorted(str(file.relative_to(tmp_path)) for file in files)
@@ -244,15 +249,22 @@ def test_a_process_loads_the_model_once_a_run(tmp_path):
         FileDenoiser(settings)(files[0], tmp_path / "without.wav")
 
 
-def test_a_lost_scheduler_is_said(run, tmp_path):
+def test_a_lost_scheduler_is_said(tmp_path):
     utterances(tmp_path / "in", 2)
-    with scheduler() as (process, port), dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        threading.Timer(3.0, process.kill).start()
-        code, _, err = run("denoise", "in", "-o", "out", "--scheduler", f"tcp://127.0.0.1:{port}")
-    assert code == 1
-    assert "no workers yet" in err
-    assert "was lost; start it again" in err
-    assert err.count("\n") == 2
+    # So long a client tries to reach a scheduler, the first time and when it is lost.
+    environment = os.environ | ENVIRONMENT | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s"}
+    with scheduler() as (process, port):
+        words = ["denoise", "in", "-o", "out", "--scheduler", f"tcp://127.0.0.1:{port}"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "speechjem", *words],
+            cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
+        ) as command:  # fmt: skip
+            assert command.stderr
+            assert "no workers yet" in command.stderr.readline()
+            process.kill()
+            assert "was lost; start it again" in command.stderr.readline()
+            assert command.stderr.read() == ""
+    assert command.returncode == 1
 
 
 def test_workers_that_memory_will_stop_are_warned_of(tap, capsys):
@@ -267,7 +279,7 @@ def test_workers_that_memory_will_stop_are_warned_of(tap, capsys):
     )
     with program(*words) as process, distributed.Client(tap.address) as client:
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        client.wait_for_workers(3, timeout=60)
+        client.wait_for_workers(3)
         assert list(jobs.run(deadly, [(Path("a"), Path("none"))], scheduler=tap.address))
     assert "less than 1.5 GB" in capsys.readouterr().err
 

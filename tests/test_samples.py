@@ -23,7 +23,7 @@ def snr_db(noisy: np.ndarray, clean: np.ndarray) -> float:
 
 def make_noisy(*args: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SAMPLES / "make_noisy.py"), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("name", ["clean.flac", "noisy.flac"])

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 T = TypeVar("T")
-PATIENCE = 180  # seconds; a busy machine is slow
+PATIENCE = 900  # seconds, after which a page hangs: no machine is so busy
 
 
 class Page:
