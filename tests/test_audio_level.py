@@ -1,4 +1,4 @@
-"""The running level that a stream knows."""
+"""The running level of a recording, and the one that a stream knows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,35 @@ def noise(seconds: float, decibels: float, seed: int = 0) -> np.ndarray:
 def decibels(gain: np.ndarray) -> np.ndarray:
     found: np.ndarray = 20 * np.log10(gain)
     return found
+
+
+def whole(x: np.ndarray) -> np.ndarray:
+    """Gain of a whole recording in dB."""
+    return decibels(level.curve(x, TARGET, RATE).gain(0, x.shape[1])[0])
+
+
+def test_a_bang_in_a_recording_does_not_move_its_level() -> None:
+    quiet, bang = noise(6.0, -30.0), noise(6.0, -30.0)
+    bang[:, 2 * RATE : int(2.3 * RATE)] *= 10 ** (45 / 20)
+    assert np.abs(whole(bang) - whole(quiet)).max() < 1.0
+    assert np.abs(whole(quiet) - (TARGET + level.LOUDER + 30.0)).max() < 1.0
+
+
+def test_a_softer_talker_is_brought_to_the_same_level() -> None:
+    x = np.concatenate([noise(8.0, -20.0), noise(8.0, -55.0, 1)], axis=1)
+    wanted = TARGET + level.LOUDER + np.repeat([20.0, 55.0], 8 * RATE)
+    error = np.abs(whole(x) - wanted)
+    near = np.abs(np.arange(16 * RATE) - 8 * RATE) < level.SMOOTH * RATE + level.WINDOW * RATE / 2
+    assert error[~near].max() < 1.0
+
+
+def test_the_gain_of_a_recording_in_pieces_is_its_gain() -> None:
+    x = np.concatenate([noise(2.0, -40.0), noise(4.0, -20.0, 1)], axis=1)
+    pieces = level.curve(x, TARGET, RATE)
+    parts = [pieces.push(part) for part in np.split(x, [1, 1, 800, 30000], axis=1)]
+    assert np.array_equal(
+        np.concatenate(parts, axis=1)[0], level.curve(x, TARGET, RATE).gain(0, x.shape[1])[0]
+    )
 
 
 @pytest.mark.parametrize("loudness", [-55.0, -35.0, -10.0])

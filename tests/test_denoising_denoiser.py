@@ -49,6 +49,36 @@ def test_clean_speech_is_left_nearly_alone(pair, denoiser):
     assert metrics.pesq_wb(clean, denoiser(clean, RATE), RATE) > 3
 
 
+def muted(before, after):
+    """Share of the active frames of 10 ms that fall by more than 20 dB."""
+    frames = len(before) // 160 * 160
+    old, new = (np.square(x[:frames]).reshape(-1, 160).mean(1) + 1e-14 for x in (before, after))
+    active = old > 1e-4 * old.max()
+    return float((new < 0.01 * old)[active].mean())
+
+
+def test_a_bang_does_not_mute_the_speech_around_it(pair, denoiser):
+    clean, _ = pair
+    start, length = len(clean) // 2, 3 * RATE // 10
+    bang = np.zeros_like(clean)
+    bang[start : start + length] = np.random.default_rng(0).standard_normal(length)
+    bang *= 10 ** (45 / 20) * np.sqrt(np.mean(clean**2))
+    around = np.r_[0 : start - RATE // 10, start + length + RATE // 10 : len(clean)]
+    alone, beside = (denoiser(x, RATE)[around] for x in (clean, clean + bang))
+    assert muted(clean[around], beside) < 0.02
+    scores = [metrics.pesq_wb(clean[around], x, RATE) for x in (alone, beside)]
+    assert scores[1] > scores[0] - 0.15
+
+
+def test_a_talker_who_is_softer_is_not_muted(pair, denoiser):
+    clean, _ = pair
+    softer = clean * np.where(np.arange(len(clean)) < len(clean) // 2, 1.0, 10 ** (-35 / 20)).astype("f4")
+    output = denoiser(softer, RATE)
+    half = len(clean) // 2
+    assert muted(softer[half:], output[half:]) < 0.08
+    assert muted(softer[:half], output[:half]) < 0.02
+
+
 def test_noise_alone_is_weakened(denoiser):
     noise = 0.05 * np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
     assert np.std(denoiser(noise, RATE)) < 0.3 * np.std(noise)
