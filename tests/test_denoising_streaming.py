@@ -134,8 +134,7 @@ def test_memory_is_bounded(denoiser):
     for start in range(0, noise.shape[1], 480):
         enhancer.push(noise[:, start : start + 480])
         core = enhancer._enhancer.core
-        states = [core.sum, core.upper, core.spectrum, core.observer.frames, core.observer.units]
-        states += [core.stepper.kept, core.stepper.envelopes, core.heard, core.levels, core.gains]
+        states = [core.state, core.sum, core.weight, core.upper, core.heard, core.levels, core.gains]
         sizes.append(size_of(states))
     assert max(sizes[len(sizes) // 2 :]) == max(sizes[-20:]) < 1e6
 

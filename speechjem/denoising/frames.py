@@ -1,20 +1,226 @@
-"""The steps of a causal model, frame by frame, with what the next frames need as state.
+"""One frame of a stream: what a causal model makes of the next samples, with all it remembers as its state.
 
-It is `path.SignalPath` with `energy.causal`, written for one frame a channel. These products are so small
-that calling torch would cost more than they do, so they are NumPy's. The state never grows.
+    frame, state --window, DFT--> what is observed of the frame before
+                 --K descent steps on its own energy--> gain and turn of its spectrum
+                 --inverse DFT, window--> enhanced, next state
+
+It is `path.SignalPath` with `energy.causal`, for one frame a channel. The products are so small that to call
+torch for each would cost more than they do, so this is NumPy; and the same lines, called with the values of
+`tracing`, write the ONNX graph. What does not depend on the steps is merged into one product. The transforms
+are matrix products, too: ONNX has no inverse of half a spectrum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from scipy.special import expit
-from torch import Tensor
 
-from ..features.phase import LAGS
-from ..models.speech import RESAMPLED, SpeechModel
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Frames = tuple[np.ndarray, np.ndarray]
-"""The gain of a frame's spectrum, and its turn in radians, both (channels, window // 2 + 1)."""
+    from ..energy.tdnn import Block
+    from ..models.speech import SpeechModel
+
+
+@singledispatch
+def split(x: Any, sizes: Sequence[int]) -> list[Any]:
+    """Columns of an array, so many each."""
+    ends = np.cumsum(sizes).tolist()
+    return [x[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+@singledispatch
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return 0.5 + 0.5 * np.tanh(0.5 * x)  # which no x takes beyond the largest number
+
+
+@singledispatch
+def softmax(x: Any) -> Any:
+    """exp(x), with a sum of 1 over the columns."""
+    shares = np.exp(x - x.max(1, keepdims=True))
+    return shares / shares.sum(1, keepdims=True)
+
+
+def beside(parts: Sequence[Any]) -> Any:
+    """Columns of several arrays in one."""
+    return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The matrices of a residual block, inputs first.
+
+    Attributes:
+        before: of the frames t - 2 d and t - d.
+        now: of frame t.
+        inside, bias: of the hidden layer, and of what comes out.
+        narrow: of what comes out.
+    """
+
+    before: np.ndarray
+    now: np.ndarray
+    inside: np.ndarray
+    narrow: np.ndarray
+    bias: np.ndarray
+
+    @classmethod
+    def of(cls, block: Block) -> _Block:
+        widen, narrow = block.widen, array(block.narrow.weight.T)
+        before, now = np.split(array(widen.weight.T), [2 * narrow.shape[1]])
+        return cls(before, now, array(widen.bias), narrow, array(block.narrow.bias))
+
+
+class Frames:
+    """The frame before the newest one, enhanced.
+
+    A frame that has samples which are not finite is none: the end of a recording, or a gap.
+
+    Args:
+        model: causal, with fine structure, turn and phase relations.
+        steps: how many are taken.
+
+    Attributes:
+        size: of the state, a channel.
+    """
+
+    def __init__(self, model: SpeechModel, steps: int):
+        from ..features.phase import LAGS
+        from ..models.speech import RESAMPLED
+
+        fbank, network, sizes = model.fbank, model.jem.network, model.config.network
+        self.steps, self.bins, self.fine, self.width = steps, sizes.bins, sizes.fine, sizes.channels
+        self.low = sizes.phase // (2 * len(LAGS))
+        self.analysis, self.synthesis = _transforms(array(fbank.window))
+        edge = int(RESAMPLED * self.fine)
+        self.mirrored = np.array([*range(edge), *range(edge - 1, 2 * edge - self.fine - 1, -1)])
+        self.floor, self.filters, self.spread = fbank.config.floor, array(fbank.filters), array(fbank.spread)
+        self.mean, self.scale, self.half = array(fbank.mean), 1 / array(fbank.std), 0.5 * array(fbank.std)
+        self.envelope, now = np.split(array(network.input.weight.T), [2 * self.bins])
+        self.enter, self.enter_bias = _below(now, array(network.fine.weight.T)), array(network.input.bias)
+        # Frame t enters as it was observed; what the steps move it by comes on top.
+        observed, seen = array(network.observed.weight.T).copy(), self.bins + self.fine
+        observed[seen : 2 * seen] += self.enter[:seen]
+        self.observe = _below(observed, _turned(array(network.observed_phase.weight.T), model))
+        self.blocks = [_Block.of(block) for block in network.blocks]
+        self.output, self.output_bias = array(network.output.weight.T), array(network.output.bias)
+        self.downhill = -self.output.T
+        logs = [array(model.descent.log_size), array(model.descent.log_fine_size)]
+        self.sizes = np.exp(beside(logs))[:steps]
+        # Begun; two frames; the phases of three; a spectrum; the envelopes of two frames a step; and for each
+        # block and step what entered it 2 d frames ago, later, d frames ago, and later.
+        self.parts = [1, seen, seen, 6 * self.low, 2 * self.fine, steps * self.bins, steps * self.bins]
+        for dilation in sizes.dilations:
+            self.parts += 2 * [steps * self.width, (dilation - 1) * steps * self.width]
+        self.size = sum(self.parts)
+
+    def __call__(self, frame: Any, state: Any, scale: Any, strength: Any) -> tuple[Any, Any, Any]:
+        """Hear a frame, and enhance the one before.
+
+        Args:
+            frame: the newest samples, of nominal level, shape (channels, window).
+            state: shape (channels, size), zeros at the start.
+            scale: factor on the size of each step, shape (steps, 1).
+            strength: as in `Denoiser`, shape (1,).
+
+        Returns:
+            The windowed frame before, shape (channels, window), to be added where it came from and divided by
+            the sum of the squared windows; the mean of its gain in the upper half of the band, shape
+            (channels, 1); the next state.
+        """
+        begun, two_before, before, units, spectrum, *kept = split(state, self.parts)
+        newest, heard, observed, unit = self._hear(frame)
+        inputs = [two_before, before, observed, *self._relations(units, unit)]
+        base = beside(inputs) @ self.observe + self.enter_bias
+        sizes = scale * self.sizes
+        delta, entered = self._descend(base, before[:, : self.bins], self._past(kept), sizes)
+        enhanced, gain = self._apply(spectrum, delta, strength)
+        common = [np.maximum(begun, heard), before, observed, units[:, 2 * self.low :], unit, newest]
+        # Before the first frame there is nothing, as beyond the edges of a whole recording.
+        width = [self.steps * self.bins, *len(self.blocks) * [self.steps * self.width]]
+        envelope, *through = split(beside(entered) * begun, width)
+        after = [kept[1], envelope]
+        for number, hidden in enumerate(through):
+            after += [*kept[3 + 4 * number : 6 + 4 * number], hidden]
+        return enhanced, gain, beside([*common, *after])
+
+    def _hear(self, frame: Any) -> tuple[Any, Any, Any, Any]:
+        """The spectrum of a frame, whether it is one, its log-mel and fine structure, its phases."""
+        spectrum = frame @ self.analysis
+        # The sine of 0 Hz is 0, and so is its product with any samples but those that are not finite.
+        absent = np.isnan(spectrum[:, self.fine : self.fine + 1])
+        spectrum, heard = np.where(absent, _ZERO, spectrum), np.where(absent, _ZERO, _ONE)
+        squares = spectrum * spectrum
+        power = (squares[:, : self.fine] + squares[:, self.fine :])[:, self.mirrored]
+        log_mel = np.log(power @ self.filters + self.floor)
+        power = power + self.floor
+        fine = 0.5 * (np.log(power) - log_mel @ self.spread)
+        observed = beside([(log_mel - self.mean) * self.scale, fine]) * heard
+        size = np.sqrt(power[:, : self.low])
+        units = [spectrum[:, n : n + self.low] / size for n in (0, self.fine)]
+        return spectrum, heard, observed, beside(units)
+
+    def _relations(self, units: Any, newest: Any) -> list[Any]:
+        """Phases of frame t, the last but one, times the conjugate ones of its neighbours (`LAGS`)."""
+        *others, real, imaginary = split(units, 6 * [self.low])
+        others += split(newest, 2 * [self.low])
+        real, imaginary = beside(3 * [real]), beside(3 * [imaginary])
+        there, aside = beside(others[0::2]), beside(others[1::2])
+        return [real * there + imaginary * aside, imaginary * there - real * aside]
+
+    def _past(self, kept: Sequence[Any]) -> list[list[Any]]:
+        """What frames before t bring to the first layer and to the inside of each block, for every step."""
+        products = [_rows(kept[:2], self.bins) @ self.envelope]
+        for number, block in enumerate(self.blocks):
+            taps = _rows([kept[2 + 4 * number], kept[4 + 4 * number]], self.width)
+            products.append(taps @ block.before + block.inside)
+        sizes = [self.width] + [len(block.narrow) for block in self.blocks]
+        parts = split(beside(products).reshape(-1, self.steps * sum(sizes)), self.steps * sizes)
+        return [parts[n * len(sizes) : (n + 1) * len(sizes)] for n in range(self.steps)]
+
+    def _descend(self, base: Any, envelope: Any, past: list[list[Any]], sizes: Any) -> tuple[Any, list[Any]]:
+        """How far all steps together move frame t; and what enters each layer with a past, at every step."""
+        delta, entered = None, []
+        for step, (first, *insides) in enumerate(past):
+            hidden, here = base + first, envelope
+            if delta is not None:
+                hidden, here = delta @ self.enter + hidden, envelope + delta[:, : self.bins]
+            gradient, through = self._gradient(hidden, insides)
+            entered.append([here, *through])
+            move = gradient * sizes[step : step + 1]
+            delta = -move if delta is None else delta - move
+        return delta, [part for parts in zip(*entered, strict=True) for part in parts]
+
+    def _gradient(self, hidden: Any, insides: list[Any]) -> tuple[Any, list[Any]]:
+        """Gradient of the energy of frame t, and what enters each block."""
+        through, values = [], []
+        for block, inside in zip(self.blocks, insides, strict=True):
+            through.append(hidden)
+            values.append(hidden @ block.now + inside)
+            hidden = hidden + (values[-1] * sigmoid(values[-1]) @ block.narrow + block.bias)
+        logits = hidden * sigmoid(hidden) @ self.output + self.output_bias
+        *slopes, last = _slopes(
+            [*values, hidden], [len(block.narrow) for block in self.blocks] + [self.width]
+        )
+        gradient = softmax(logits) @ self.downhill * last
+        for block, slope in zip(reversed(self.blocks), reversed(slopes), strict=True):
+            gradient = gradient @ block.narrow.T * slope @ block.now.T + gradient
+        return gradient @ self.enter.T, through
+
+    def _apply(self, spectrum: Any, delta: Any, strength: Any) -> tuple[Any, Any]:
+        """`SpeechModel.gain` and `turned`, and the inverse DFT."""
+        envelope, fine, turn = split(delta, [self.bins, self.fine, self.fine])
+        gain = np.exp(np.clip(self.half * envelope, -12, 0)) @ self.spread
+        gain = np.minimum(gain * np.exp(np.clip(fine, -3, 3)), 1) ** strength
+        angle = strength * turn
+        here, aside = gain * np.cos(angle), gain * np.sin(angle)
+        real, imaginary = split(spectrum, 2 * [self.fine])
+        turned = beside([real * here - imaginary * aside, real * aside + imaginary * here])
+        return turned @ self.synthesis, gain[:, self.fine // 2 :].mean(1, keepdims=True)
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -22,165 +228,39 @@ def array(tensor: Tensor) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().cpu().float().numpy())
 
 
-class Observer:
-    """What a causal network hears of a spectrum that comes frame by frame, as `SpeechModel.observe`.
-
-    Args:
-        model: causal.
-        channels: their number.
-    """
-
-    def __init__(self, model: SpeechModel, channels: int):
-        fbank, network = model.fbank, model.jem.network
-        config, sizes = fbank.config, model.config.network
-        self.floor, self.size = np.float32(config.floor), sizes.bins + sizes.fine
-        self.edge = int(RESAMPLED * (config.window // 2 + 1))
-        self.filters, self.spread = array(fbank.filters), array(fbank.spread)
-        self.mean, self.scale = array(fbank.mean), 1 / array(fbank.std)
-        weights = [network.observed.weight, network.observed_phase.weight] if sizes.phase else []
-        self.weight = np.concatenate([array(w.T) for w in weights or [network.observed.weight]])
-        self.low = sizes.phase // (2 * len(LAGS))
-        bins = np.arange(self.low)
-        self.turns = np.stack(
-            [np.exp(-2j * np.pi / config.window * (lag * config.hop * bins % config.window)) for lag in LAGS]
-        ).astype(np.complex64)
-        self.frames = np.zeros((channels, 3, self.size), np.float32)  # the newest comes last
-        self.units = np.zeros((channels, 4, self.low), np.complex64)  # of phase, and two frames more
-
-    def push(self, spectrum: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Take the spectrum of a frame, and say what is heard of the frame before it.
-
-        Args:
-            spectrum: complex, shape (channels, window // 2 + 1); None when there are no more.
-
-        Returns:
-            Its frame, shape (channels, bins + fine), and what the network is given as observed.
-        """
-        for kept in (self.frames, self.units):
-            kept[:, :-1] = kept[:, 1:]
-            kept[:, -1] = 0
-        if spectrum is not None:
-            self._hear(spectrum)
-        here = self.units[:, 2]
-        parts = [self.frames.reshape(len(here), -1)]
-        for lag, turn in zip(LAGS, self.turns, strict=True):
-            relation = here * (self.units[:, 2 - lag].conj() * turn)
-            parts += [relation.real, relation.imag]
-        return self.frames[:, 1], np.concatenate(parts, axis=1) @ self.weight
-
-    def _hear(self, spectrum: np.ndarray) -> None:
-        clear = spectrum.copy()
-        count = clear.shape[1] - self.edge
-        clear[:, self.edge :] = clear[:, self.edge - count : self.edge][:, ::-1]
-        power = clear.real**2 + clear.imag**2
-        log_mel = np.log(power @ self.filters + self.floor)
-        bins = log_mel.shape[1]
-        power += self.floor
-        self.frames[:, 2, :bins] = (log_mel - self.mean) * self.scale
-        self.frames[:, 2, bins:] = 0.5 * (np.log(power) - log_mel @ self.spread)
-        self.units[:, 3] = clear[:, : self.low] / np.sqrt(power[:, : self.low])
+def _below(*parts: np.ndarray) -> np.ndarray:
+    return np.concatenate(parts)
 
 
-class Stepper:
-    """The steps of a causal model on its energy, frame by frame, as `energy.causal` and `Descent` take them.
-
-    Args:
-        model: causal.
-        channels: their number.
-        steps: how many are taken.
-        scale: multiplies every step size.
-    """
-
-    def __init__(self, model: SpeechModel, channels: int, steps: int, scale: float = 1.0):
-        network, sizes = model.jem.network, model.config.network
-        blocks, width = list(network.blocks), sizes.channels
-        self.bins, self.turn, self.steps, self.channels = sizes.bins, sizes.turn, steps, channels
-        self.envelope, self.enter_bias = array(network.input.weight.T), array(network.input.bias)
-        # The rows of frame t come last.
-        self.enter = np.concatenate([self.envelope[-self.bins :], array(network.fine.weight.T)])
-        widen = [array(block.widen.weight.T) for block in blocks]
-        self.before = np.stack([weight[: 2 * width] for weight in widen])
-        self.now = [np.ascontiguousarray(weight[2 * width :]) for weight in widen]
-        self.narrow = [array(block.narrow.weight.T) for block in blocks]
-        self.widen_bias = np.stack([array(block.widen.bias) for block in blocks])[:, None]
-        self.narrow_bias = [array(block.narrow.bias) for block in blocks]
-        self.output, self.output_bias = array(network.output.weight.T), array(network.output.bias)
-        sizes_of_steps = [model.descent.log_size, model.descent.log_fine_size]
-        self.sizes = scale * np.exp(np.concatenate([array(size) for size in sizes_of_steps], axis=1))
-        # Frames t - 2 d and t - d of what enters each block, for all steps in a row: one product for all.
-        self.dilations = np.array(sizes.dilations)
-        self.length = 2 * int(self.dilations.max())
-        self.kept = np.zeros((len(blocks), self.length, steps * channels, width), np.float32)
-        self.envelopes = np.zeros((2, steps * channels, self.bins), np.float32)
-        self.time = 0
-
-    def push(self, frame: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Move the next frame, shape (channels, bins + fine); gives (channels, bins + fine + turn).
-
-        Args:
-            frame, observed: as `Observer` gives them.
-        """
-        blocks, rows = np.arange(len(self.dilations)), self.steps * self.channels
-        taps = [self.kept[blocks, (self.time - n * self.dilations) % self.length] for n in (2, 1)]
-        inside = np.concatenate(taps, axis=2) @ self.before + self.widen_bias
-        entered = self.envelopes.transpose(1, 0, 2).reshape(rows, -1) @ self.envelope[: 2 * self.bins]
-        entered += self.enter_bias
-        x = np.concatenate([frame, np.zeros((len(frame), self.turn), np.float32)], axis=1)
-        self.envelopes[0] = self.envelopes[1]
-        for step in range(self.steps):
-            row = slice(step * self.channels, (step + 1) * self.channels)
-            self.envelopes[1, row] = x[:, : self.bins]
-            gradient = self._gradient(x, entered[row] + observed, inside[:, row], row)
-            x = x - self.sizes[step] * gradient
-        self.time = (self.time + 1) % self.length
-        return x
-
-    def _gradient(self, x: np.ndarray, hidden: np.ndarray, inside: np.ndarray, row: slice) -> np.ndarray:
-        """Gradient of the energy of this frame.
-
-        Args:
-            x: the frame.
-            hidden: what the past and the observed frames bring to the first layer.
-            inside: what the past brings to the hidden layer of each block; is overwritten.
-            row: of the state.
-        """
-        hidden, slopes = hidden + x @ self.enter, []
-        for block, (now, narrow) in enumerate(zip(self.now, self.narrow, strict=True)):
-            self.kept[block, self.time, row] = hidden
-            active, slope = _silu(inside[block] + hidden @ now)
-            slopes.append(slope)
-            hidden = hidden + active @ narrow
-            hidden += self.narrow_bias[block]
-        active, slope = _silu(hidden)
-        logits = active @ self.output + self.output_bias
-        share = np.exp(logits - logits.max(1, keepdims=True))
-        gradient = (-share / share.sum(1, keepdims=True)) @ self.output.T * slope
-        for now, narrow, slope in zip(self.now[::-1], self.narrow[::-1], slopes[::-1], strict=True):
-            gradient = gradient + (gradient @ narrow.T * slope) @ now.T
-        moving: np.ndarray = gradient @ self.enter.T
-        return moving
+def _rows(parts: Sequence[Any], size: int) -> Any:
+    """Parts that hold so many values for every step, one step a row and side by side."""
+    return beside([part.reshape(-1, size) for part in parts])
 
 
-def _silu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x * sigmoid(x), and its slope."""
-    gate = expit(x)
-    active = x * gate
-    return active, gate + active - active * gate
+def _slopes(values: list[Any], sizes: list[int]) -> list[Any]:
+    """Slopes of x * sigmoid(x) at values of different sizes, in one go."""
+    x = beside(values)
+    gate = sigmoid(x)
+    return split(gate * (1 + x - x * gate), sizes)
 
 
-class Gain:
-    """Gain and turn of a spectrum from the movement of its frame: `SpeechModel.gain` and `turned`."""
+def _transforms(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The windowed DFT, (samples, real and imaginary parts), and its windowed inverse."""
+    waves = np.fft.rfft(np.eye(len(window))) * window[:, None]
+    units = np.eye(len(window) // 2 + 1)
+    inverse = _below(np.fft.irfft(units), np.fft.irfft(1j * units)) * window
+    return beside([waves.real, waves.imag]).astype(np.float32), inverse.astype(np.float32)
 
-    def __init__(self, model: SpeechModel, strength: float):
-        self.half, self.spread = 0.5 * array(model.fbank.std), array(model.fbank.spread)
-        self.strength, self.bins = strength, model.config.network.bins
-        self.end = self.bins + model.config.network.fine
 
-    def __call__(self, x: np.ndarray, frame: np.ndarray) -> Frames:
-        moved = x[:, : self.end] - frame
-        gain = np.exp(np.clip(self.half * moved[:, : self.bins], -12, 0)) @ self.spread
-        gain *= np.exp(np.clip(moved[:, self.bins :], -3, 3))
-        gain = np.minimum(gain, 1)
-        if self.strength != 1:
-            gain **= self.strength
-        return gain, self.strength * x[:, self.end :]
+def _turned(weight: np.ndarray, model: SpeechModel) -> np.ndarray:
+    """Weights of phase relations that are not yet turned by what their frequency turns them."""
+    from ..features.phase import LAGS
+
+    config = model.config.fbank
+    parts = weight.reshape(len(LAGS), 2, -1, weight.shape[1])
+    cycle = np.array(LAGS)[:, None] * config.hop * np.arange(parts.shape[2]) % config.window
+    turned = (parts[:, 0] + 1j * parts[:, 1]) * np.exp(2j * np.pi / config.window * cycle)[..., None]
+    return _below(*turned.real, *turned.imag).astype(np.float32)
+
+
+_ZERO, _ONE = np.zeros(1, np.float32), np.ones(1, np.float32)

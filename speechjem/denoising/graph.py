@@ -24,6 +24,7 @@ from ..features.phase import Spectrum
 from ..models import checkpoint
 from ..models.speech import SpeechModel
 from ..runtime import atomic
+from . import frame_graph
 from .modes import DescentMode, Steps
 from .path import SignalPath
 
@@ -103,6 +104,8 @@ class Graph(nn.Module):
 def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | None = None) -> None:
     """Write the graph; its input `noisy` and output `enhanced` are float32 (channels, samples) of any size.
 
+    Of a causal model it is the graph of one frame (`frame_graph`).
+
     Args:
         path: file to write.
         model: a loaded model, or the name of one (`checkpoint.locate`); the shipped model by default.
@@ -112,13 +115,18 @@ def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | Non
         SpeechjemError: if the packages for it are not installed.
         UsageError: if more steps are asked for than were trained.
     """
+    model = checkpoint.given(model, "cpu")
+    if model.config.network.causal:
+        mode = DescentMode(model, model.jem, Steps(steps))
+        frame_graph.write(path, model, mode.steps)
+        return
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise SpeechjemError("Writing ONNX needs onnxscript; run: pip install 'speechjem[onnx]'.") from error
     # It warns of packages that this graph does not need.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    graph = Graph(checkpoint.given(model, "cpu"), steps).eval()
+    graph = Graph(model, steps).eval()
     sizes = {"noisy": {0: torch.export.Dim("channels"), 1: torch.export.Dim("samples", min=1000)}}
     with torch.no_grad():
         program = torch.onnx.export(

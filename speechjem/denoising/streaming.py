@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.fft import irfft, rfft
 
 from ..audio.bands import AnyRate, Enhanced
 from ..audio.blocks import Fifo
@@ -16,7 +15,7 @@ from ..audio.waveform import MOST_CHANNELS, as_array
 from ..errors import InputError, UsageError
 from ..models.checkpoint import STREAM
 from .denoiser import Denoiser
-from .frames import Gain, Observer, Stepper, array
+from .frames import Frames, array
 from .modes import DescentMode
 
 
@@ -90,7 +89,7 @@ class StreamDenoiser:
 def check(denoiser: Denoiser) -> None:
     """Refuse what hears the future, or draws noise."""
     network = denoiser.model.config.network
-    if not (network.causal and network.fine):
+    if not (network.causal and network.turn and network.phase):
         raise UsageError(
             "This model hears what is still to come, and a stream cannot; "
             f"choose the model '{STREAM}', or one that was trained with network.causal."
@@ -114,7 +113,7 @@ def _libraries() -> Any:
 class _FrameByFrame:
     """The stream at the model's rate.
 
-    Frame t is centred on sample t * hop, as in `fbank`, and can be enhanced when frame t + 1 was heard.
+    Frame t is centred on sample t * hop, as in `fbank`, and is enhanced when frame t + 1 is heard.
     """
 
     def __init__(self, denoiser: Denoiser, channels: int):
@@ -123,13 +122,13 @@ class _FrameByFrame:
         config = model.config.fbank
         self.hop, self.size, self.window = config.hop, config.window, array(model.fbank.window)
         self.gains = PastGain(channels, config.level, config.sample_rate)
-        self.observer = Observer(model, channels)
-        self.stepper = Stepper(model, channels, mode.steps, mode.scale)
-        self.gain = Gain(model, denoiser.strength)
+        self.frames = Frames(model, mode.steps)
+        self.state = np.zeros((channels, self.frames.size), np.float32)
+        self.scale = np.full((mode.steps, 1), mode.scale, np.float32)
+        self.strength = np.full(1, denoiser.strength, np.float32)
         self.heard, self.levels = Fifo(channels), Fifo(channels)
         self.heard.push(np.zeros((channels, self.size // 2), np.float32))
         self.frame = 0  # the next one to hear
-        self.spectrum = np.zeros((channels, self.size // 2 + 1), np.complex64)  # of the frame before it
         self.sum = np.zeros((channels, self.size), np.float32)
         self.weight = np.zeros(self.size, np.float32)
         self.upper = np.ones((channels, 3), np.float32)  # gains of the last frames
@@ -149,32 +148,27 @@ class _FrameByFrame:
         last = self.length // self.hop
         room = (last - self.frame) * self.hop + self.size - self.heard.length
         self.heard.push(np.zeros((len(self.sum), room), np.float32))
-        return _joined([self._ready(), self._advance(None, self.size)])
+        none = np.full(self.sum.shape, np.nan, np.float32)
+        return _joined([self._ready(), self._advance(none, self.size)])
 
     def _ready(self) -> Enhanced:
         none = np.zeros((len(self.sum), 0), np.float32)
         parts = [(none, none)]
         while self.heard.length >= self.size:
-            waveform = self.heard.peek(self.size) * self.window
+            frame = self.heard.peek(self.size)
+            parts.append(self._advance(frame, self.hop))
             self.heard.pop(self.hop)
-            parts.append(self._advance(rfft(waveform, axis=1), self.hop))
             self.frame += 1
         return _joined(parts)
 
-    def _advance(self, spectrum: np.ndarray | None, count: int) -> Enhanced:
+    def _advance(self, frame: np.ndarray, count: int) -> Enhanced:
         """Hear a frame, enhance the one before it, and give the next `count` samples of the sum."""
-        noisy, observed = self.observer.push(spectrum)
-        before = self.spectrum
-        if spectrum is not None:
-            self.spectrum = spectrum
+        enhanced, gain, self.state = self.frames(frame, self.state, self.scale, self.strength)
         if self.frame == 0:
             return self.sum[:, :0], self.sum[:, :0]
-        gain, turn = self.gain(self.stepper.push(noisy, observed), noisy)
-        turned = before * (gain * np.cos(turn) + 1j * (gain * np.sin(turn)))
-        self.sum += irfft(turned, self.size, axis=1) * self.window
+        self.sum += enhanced
         self.weight += self.window**2
-        self.upper[:, :-1] = self.upper[:, 1:]
-        self.upper[:, -1] = gain[:, gain.shape[1] // 2 :].mean(1)
+        self.upper = np.concatenate([self.upper[:, 1:], gain], axis=1)
         return self._give(count)
 
     def _give(self, count: int) -> Enhanced:

@@ -15,10 +15,11 @@ import numpy as np
 
 from ..audio import level, resampling, rumble
 from ..denoising.denoiser import Denoiser
-from ..denoising.frames import Gain, Observer, Stepper, array
+from ..denoising.frames import Frames, array
 from ..denoising.streaming import check
 from ..errors import SpeechjemError
-from ..models.speech import SpeechModel
+from ..features.phase import LAGS
+from ..models.speech import RESAMPLED, SpeechModel
 from ..runtime import atomic
 
 FLAGS = ("-O3", "-march=native", "-fopenmp-simd", "-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC")
@@ -83,8 +84,8 @@ def _sizes(model: SpeechModel) -> dict[str, int | float | str]:
         "BINS": fbank.bins,
         "FINE": network.fine,
         "TURN": network.turn,
-        "LOW": Observer(model, 1).low,
-        "EDGE": Observer(model, 1).edge,
+        "LOW": network.phase // (2 * len(LAGS)),
+        "EDGE": int(RESAMPLED * (fbank.window // 2 + 1)),
         "FLOOR": f"{fbank.floor!r}f",
         "CHANNELS": network.channels,
         "HIDDEN": network.hidden,
@@ -113,36 +114,41 @@ def _sections(model: SpeechModel) -> np.ndarray:
 
 def _arrays(model: SpeechModel) -> dict[str, np.ndarray]:
     """Everything that `struct weights` holds, in its order."""
-    observer, stepper, gain = (
-        Observer(model, 1),
-        Stepper(model, 1, model.config.descent.steps),
-        Gain(model, 1),
-    )
+    frames, network = Frames(model, model.config.descent.steps), model.jem.network
     window = array(model.fbank.window)
     forward, inverse = _transforms(len(window))
+    observed = [array(part.weight.T) for part in (network.observed, network.observed_phase)]
     return {
         "window": window,
         "forward": forward * window[:, None],
         "inverse": inverse * window,
-        "filters": observer.filters,
-        "spread": observer.spread,
-        "mean": observer.mean,
-        "scale": observer.scale,
-        "half": gain.half,
-        "turns": np.stack([observer.turns.real, observer.turns.imag], axis=1),
-        "observed": observer.weight,
-        "envelope": stepper.envelope[: 2 * stepper.bins],
-        "enter": stepper.enter,
-        "enter_bias": stepper.enter_bias,
-        "before": stepper.before,
-        "now": np.stack(stepper.now),
-        "narrow": np.stack(stepper.narrow),
-        "widen_bias": stepper.widen_bias[:, 0],
-        "narrow_bias": np.stack(stepper.narrow_bias),
-        "output": stepper.output,
-        "output_bias": stepper.output_bias,
-        "sizes": stepper.sizes,
+        "filters": frames.filters,
+        "spread": frames.spread,
+        "mean": frames.mean,
+        "scale": frames.scale,
+        "half": frames.half,
+        "turns": _turns(model),
+        "observed": np.concatenate(observed),
+        "envelope": frames.envelope,
+        "enter": frames.enter,
+        "enter_bias": frames.enter_bias,
+        "before": np.stack([block.before for block in frames.blocks]),
+        "now": np.stack([block.now for block in frames.blocks]),
+        "narrow": np.stack([block.narrow for block in frames.blocks]),
+        "widen_bias": np.stack([block.inside for block in frames.blocks]),
+        "narrow_bias": np.stack([block.bias for block in frames.blocks]),
+        "output": frames.output,
+        "output_bias": frames.output_bias,
+        "sizes": frames.sizes,
     }
+
+
+def _turns(model: SpeechModel) -> np.ndarray:
+    """What a partial in mid-bin turns between a frame and its neighbours, taken back (`features.phase`)."""
+    config, low = model.config.fbank, model.config.network.phase // (2 * len(LAGS))
+    cycle = np.array(LAGS)[:, None] * config.hop * np.arange(low) % config.window
+    turn = np.exp(-2j * np.pi / config.window * cycle)
+    return np.stack([turn.real, turn.imag], axis=1)
 
 
 def _transforms(size: int) -> tuple[np.ndarray, np.ndarray]:

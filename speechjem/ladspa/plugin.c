@@ -123,7 +123,7 @@ struct core {
     float x[STATE];
 };
 
-/* `features.phase` and `SpeechModel.observe`, as `frames.Observer._hear`. */
+/* `features.phase` and `SpeechModel.observe`, as `frames.Frames._hear`. */
 static void hear(struct core *c, const float *re, const float *im) {
     float power[FREQUENCIES], log_mel[BINS] = {0}, spread[FREQUENCIES] = {0};
     float(*units)[LOW] = c->units[3], *frame = c->frames[2];
@@ -144,7 +144,7 @@ static void hear(struct core *c, const float *re, const float *im) {
     FOR(k, FREQUENCIES) frame[BINS + k] = 0.5f * (logf(power[k] + FLOOR) - spread[k]);
 }
 
-/* What the network is told of the frame before the newest: `frames.Observer.push`. */
+/* What the network is told of the frame before the newest: `features.phase`, `SlidingTDNN.observe`. */
 static void observe(struct core *c, float *told) {
     static const int lags[3] = {2, 1, -1};
     float heard[HEARD], *next = heard + 3 * SIZE;
@@ -163,7 +163,7 @@ static void observe(struct core *c, float *told) {
     product(told, heard, &model->observed[0][0], HEARD, CHANNELS);
 }
 
-/* Gradient of the energy of a frame: `frames.Stepper._gradient`. */
+/* Gradient of the energy of a frame: `frames.Frames._gradient`. */
 static void gradient_of(struct core *c, int step, const float *told, float *gradient) {
     float hidden[CHANNELS], slopes[BLOCKS][HIDDEN], inside[HIDDEN], back_inside[HIDDEN], last[CHANNELS];
     float logits[CLASSES], down[CHANNELS], more[CHANNELS], total = 0;
@@ -204,7 +204,7 @@ static void gradient_of(struct core *c, int step, const float *told, float *grad
     back(gradient, down, &model->enter[0][0], STATE, CHANNELS);
 }
 
-/* The steps of the frame before the newest: `frames.Stepper.push`. */
+/* The steps of the frame before the newest: `frames.Frames._descend`. */
 static void step_down(struct core *c) {
     float told[CHANNELS], gradient[STATE];
     observe(c, told);
@@ -216,7 +216,7 @@ static void step_down(struct core *c) {
     }
 }
 
-/* Gain and turn of the spectrum, and back to samples: `frames.Gain`, `_FrameByFrame._advance`. */
+/* Gain and turn of the spectrum, and back to samples: `frames.Frames._apply`, `_FrameByFrame._advance`. */
 static void resynthesise(struct core *c, float strength) {
     float gain[FREQUENCIES] = {0}, mel[BINS], upper = 0;
     FOR(b, BINS) {
