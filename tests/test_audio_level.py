@@ -24,7 +24,7 @@ def decibels(gain: np.ndarray) -> np.ndarray:
 
 def whole(x: np.ndarray) -> np.ndarray:
     """Gain of a whole recording in dB."""
-    return decibels(level.curve(x, TARGET, RATE).gain(0, x.shape[1])[0])
+    return decibels(level.curve(x, TARGET, RATE).at(0, x.shape[1])[0])
 
 
 def test_a_bang_in_a_recording_does_not_move_its_level() -> None:
@@ -46,9 +46,7 @@ def test_the_gain_of_a_recording_in_pieces_is_its_gain() -> None:
     x = np.concatenate([noise(2.0, -40.0), noise(4.0, -20.0, 1)], axis=1)
     pieces = level.curve(x, TARGET, RATE)
     parts = [pieces.push(part) for part in np.split(x, [1, 1, 800, 30000], axis=1)]
-    assert np.array_equal(
-        np.concatenate(parts, axis=1)[0], level.curve(x, TARGET, RATE).gain(0, x.shape[1])[0]
-    )
+    assert np.array_equal(np.concatenate(parts, axis=1)[0], level.curve(x, TARGET, RATE).at(0, x.shape[1])[0])
 
 
 @pytest.mark.parametrize("loudness", [-55.0, -35.0, -10.0])
