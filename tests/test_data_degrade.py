@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import signal
+from torchaudio.functional import mu_law_decoding, mu_law_encoding
 
 from speechjem.data import degrade
 
@@ -93,3 +95,14 @@ def test_mu_law_has_the_noise_of_8_bits():
         x = (level * np.sin(np.arange(RATE) * 0.3)).astype(np.float32)
         error = degrade.mu_law(x) - x
         assert 30 < 10 * np.log10(np.mean(x**2) / np.mean(error**2)) < 42
+
+
+def test_mu_law_is_that_of_torchaudio_but_for_silence():
+    def companded(x: np.ndarray) -> np.ndarray:
+        return np.sign(x) * np.log1p(255 * np.abs(x)) / np.log(256)
+
+    x = np.linspace(-1, 1, 10001, dtype=np.float32)
+    expected = mu_law_decoding(mu_law_encoding(torch.from_numpy(x), 256), 256).numpy()
+    # Both round to a grid, of 255 and of 256 levels: half a step each.
+    assert np.abs(companded(degrade.mu_law(x)) - companded(expected)).max() < 1 / 127
+    assert not degrade.mu_law(np.zeros(100, np.float32)).any()

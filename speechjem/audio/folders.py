@@ -36,7 +36,7 @@ def find(
     """List the audio files that the inputs stand for.
 
     A file stands for itself, whatever its suffix; so does a path that does not exist, which `read`
-    refuses by name while the rest of a batch goes on. A folder stands for all audio files below it
+    refuses by name while the rest of a batch continues. A folder stands for all audio files below it
     in sorted order, without hidden files and folders. Linked folders are entered, too, if they lie
     elsewhere.
 

@@ -1,4 +1,4 @@
-"""Where an audio file goes on after libsndfile would stop, so that it is read to its end.
+"""Where an audio file continues after libsndfile would stop, so that it is read to its end.
 
 Files may be joined end to end (`cat a.ogg b.ogg`, recordings of radio streams), a program that writes into a
 pipe cannot put the length into the header, and an MP3 of variable bit rate need not say how long it is.

@@ -53,8 +53,8 @@ def main() -> NoReturn:
     except SystemExit as ending:
         if ending.code == INTERRUPTED:  # typer turns Ctrl-C into this
             complain(
-                "Interrupted; what was finished is complete. A training goes on with the same command, "
-                "denoising with --skip-done."
+                "Interrupted; what was finished is complete. The same command resumes a training, "
+                "--skip-done a denoising."
             )
         raise
     except OSError as error:

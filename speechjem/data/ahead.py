@@ -60,5 +60,5 @@ def drawn_ahead(batches: Any, numbers: Sequence[int], workers: int, pin_memory: 
             raise
         raise SpeechjemError(
             "A process that draws batches was killed, perhaps for lack of memory; pass fewer --workers. "
-            "The same command goes on from the last checkpoint."
+            "The same command resumes from the last checkpoint."
         ) from error

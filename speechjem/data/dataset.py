@@ -1,6 +1,6 @@
 """Training batches from recordings held in memory, all of them or a window of shards that moves.
 
-A batch is a pure function of (seed, number): a training that goes on from a checkpoint sees the same
+A batch is a pure function of (seed, number): a training that resumes from a checkpoint sees the same
 batches as one that was never interrupted, with nothing to save.
 """
 

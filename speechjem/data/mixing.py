@@ -1,7 +1,8 @@
 """Noise of many kinds, and clean speech mixed with it.
 
-All functions take the random generator that they draw from, and one-dimensional float arrays; times and
-frequencies of the synthetic noises are those at 16 kHz.
+All functions take the random generator that they draw from, and one-dimensional float arrays. The synthetic
+noises assume a sample rate of 16 kHz. Their ranges, and the shares in `noise` and `noises`, are choices: they
+span what everyday noise has, more than half of the noise is recorded, and no trial compared others.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def speech_shaped(rng: np.random.Generator, speech: np.ndarray, length: int) -> 
 
 
 def babble(rng: np.random.Generator, speech: Crop, length: int) -> np.ndarray:
-    """Two to twelve voices at once, some nearer than others."""
+    """Two to twelve voices at once, with levels that differ by up to 8 dB."""
     voices = [speech(rng, length) for _ in range(rng.integers(2, 13))]
     return sum(
         (10 ** (rng.uniform(-8, 0) / 20) * v / max(rms(v), 1e-6) for v in voices), np.zeros(length)
@@ -112,14 +113,14 @@ def music(rng: np.random.Generator, length: int) -> np.ndarray:
 
 
 def modulate(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-    """Let the level of x wander by up to 20 dB at 0.5 to 8 changes a second (at 16 kHz)."""
+    """Vary the level of x by up to 20 dB, 0.5 to 8 times a second."""
     knots = max(2, int(len(x) / RATE * rng.uniform(0.5, 8.0)) + 2)
     curve = np.interp(np.linspace(0, knots - 1, len(x)), np.arange(knots), rng.uniform(-20, 0, knots))
     return (x * 10 ** (curve / 20)).astype(np.float32)
 
 
 def noise(rng: np.random.Generator, recorded: Crop, speech: Crop, length: int) -> np.ndarray:
-    """One noise: recorded (60 %), babble (12 %), or synthetic (28 %), at times modulated."""
+    """One noise: recorded (60 %), babble (12 %), or synthetic (28 %, 40 % of it modulated)."""
     kind = rng.random()
     if kind < 0.6:
         return equalise(rng, recorded(rng, length), 6.0)
@@ -152,7 +153,7 @@ def mix(
     Args:
         clean: excerpt of a recording.
         noise: RMS 1, same length.
-        speech_rms: RMS of the whole recording, so that an excerpt of a pause does not count as weak speech.
+        speech_rms: RMS of the whole recording, so that a pause is not taken for soft speech.
         snr: in dB.
         level: RMS of the mixture in dB re full scale.
 

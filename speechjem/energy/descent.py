@@ -38,7 +38,8 @@ class Descent(nn.Module):
         super().__init__()
         self.config = config
         self.bins, self.fine, self.turn = bins, fine, turn
-        # The gradient of an untrained energy is small, and a logarithm moves slowly: small sizes learn late.
+        # A choice: the gradient of an untrained energy is small, and AdamW moves a logarithm slowly, so that
+        # sizes that start small are learnt late. The first step is to go furthest.
         start = torch.full((config.steps, bins), math.log(2.0))
         start[0] = math.log(3.0)
         self.log_size = nn.Parameter(start)
@@ -46,7 +47,7 @@ class Descent(nn.Module):
             self.log_fine_size = nn.Parameter(torch.zeros(config.steps, fine + turn))
 
     def check(self, count: int) -> None:
-        """Raise UsageError unless that many steps were trained."""
+        """Raise UsageError unless this many steps were trained."""
         if not 1 <= count <= self.config.steps:
             raise UsageError(
                 f"This model was trained for 1 to {self.config.steps} descent steps, not {count}; "

@@ -1,9 +1,9 @@
 """Where chains of generation start: a Gaussian for every phone, joined to a path over time.
 
 Class Gaussians instead of N(0, 1) are known from image JEMs (JEM++, Yang and Ji, ICCV 2021; SADA-JEM, Yang
-et al., CVPR 2023). In speech, the means of a sequence of phones, smoothed over time, are a first guess of how
-each goes over into the next; the energy does the rest. How a voice deviates from the means is drawn once for
-an utterance, but for a part that changes slowly: a voice stays itself.
+et al., CVPR 2023). The means of a sequence of phones, smoothed over time, are a first guess of the
+transitions; the energy does the rest. The deviation of a voice from the means is drawn once for an utterance,
+plus a part that changes slowly, for a voice stays the same throughout.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMOOTH = 7  # frames over which a phone goes over into the next
-SLOW = 31  # frames over which the changing part of a voice stays alike
-CHANGING = 0.5  # share of the variance that changes
-LONG = 8  # frames; shorter phones are reduced
-FEWEST = 100  # frames of a phone, below which all speech stands in for it
+# Choices, of which no trial is recorded.
+SMOOTH = 7  # frames of the transition from a phone to the next: 70 ms, about the length of a short phone
+SLOW = 31  # frames over which the changing part of a voice is correlated: 310 ms, longer than a syllable
+CHANGING = 0.5  # share of the variance that changes; the rest is drawn once an utterance
+LONG = 8  # frames; in phones shorter than 80 ms the articulation is reduced
+FEWEST = 100  # frames of a phone, a few more than bins: with fewer, the statistics of all speech stand in
 
 
 class Starts(nn.Module):
@@ -47,10 +48,10 @@ class Starts(nn.Module):
         self.register_buffer("seconds", torch.full((phones,), 0.1))
 
     def measure(self, utterances: Sequence[tuple[Tensor, Tensor]], frame_seconds: float) -> None:
-        """Set everything from real speech.
+        """Set means, covariances and durations from real speech.
 
-        The Gaussians are those of the middle halves of the longer phones, for what is short is reduced:
-        at least as long as the median, and `LONG`. Without any, they stay N(0, 1).
+        The Gaussians are measured on the middle halves of the phones that are at least as long as the median
+        and as `LONG`: shorter ones are reduced. Without any, they stay N(0, 1).
 
         Args:
             utterances: normalised frames, shape (frames, bins), and the phone of each, shape (frames,).

@@ -2,8 +2,8 @@
 
 `griffin_lim` inverts the mel filterbank and finds the phase by torchaudio's fast Griffin-Lim algorithm
 (Griffin and Lim, IEEE ASSP 32, 1984; Perraudin et al., WASPAA 2013).
-`source_filter` gives pulses and noise the envelope of the frames (a vocoder in the sense of Dudley 1939), and
-so a pitch of one's choice.
+`source_filter` shapes pulses and noise by the envelope of the frames, so that the pitch can be chosen (a
+vocoder in the sense of Dudley 1939).
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _pulses(pitch: np.ndarray, rate: int) -> np.ndarray:
         rate: in Hz.
     """
     phase = np.pi * np.cumsum(pitch) / rate
-    count = np.floor(0.49 * rate / pitch)
+    count = np.floor(0.49 * rate / pitch)  # just below the Nyquist frequency, 0.5 * rate
     sine = np.sin(phase)
     near = np.abs(sine) < 1e-6
     kernel = np.where(near, 2 * count + 1, np.sin((2 * count + 1) * phase) / np.where(near, 1.0, sine))
@@ -141,5 +141,5 @@ def _share_of_pulses(voiced: np.ndarray, config: FbankConfig) -> np.ndarray:
     window = np.hanning(7)[1:-1]
     fading = np.convolve(np.pad(voiced.astype(float), 2, mode="edge"), window / window.sum(), "valid")
     frequency = np.linspace(0, config.sample_rate / 2, config.window // 2 + 1)
-    treble = 1 / (1 + np.exp((frequency - VOICED_UP_TO) / 500))
+    treble = 1 / (1 + np.exp((frequency - VOICED_UP_TO) / 500))  # a transition of about 2 kHz, a choice
     return (fading[:, None] * treble).astype(np.float32)

@@ -89,7 +89,7 @@ def train(
 
     Args:
         config: settings; `config.data` says what the images are, and how many of them are held out.
-        out: folder of this training; when it has a checkpoint of the same settings, training goes on.
+        out: folder of this training; if it has a checkpoint of the same settings, training resumes.
         data: images already in memory, instead of `config.data`.
         device: to train on, as in `device.choose_device`; several processes take a GPU each.
         workers: processes that draw batches ahead.

@@ -1,6 +1,6 @@
 """Training of any JEM: one loop that can be read from top to bottom.
 
-`speech` has what an update is on speech, `images` on images.
+`speech` says what an update on speech is, `images` what one on images is.
 
 Started by torchrun (`torchrun --nproc-per-node 4 -m speechjem train ...`), each process draws batches and
 runs SGLD chains of its own, and the gradients are averaged. Negatives are not shared among processes.
@@ -57,12 +57,12 @@ class Chains(NamedTuple):
 
 
 class Trainer(Generic[M]):
-    """Everything that changes while training, and one update of it; subclasses say what the losses are.
+    """The state of a training, and one update of it; subclasses define the losses.
 
     Args:
         config: settings.
-        model: with the attribute `jem`; it is trained on the device where it is.
-        batches: whose `draw` gives the batch of a number.
+        model: has the attribute `jem`, and is trained on the device where it is.
+        batches: has the method `draw`, which gives the batch of a number.
         optimisers: of the model's parameters.
         classes: number of classes.
         shape: of one SGLD chain.
@@ -100,11 +100,11 @@ class Trainer(Generic[M]):
         fixed = self.device.type == "cuda" and distributed.world_size() == 1 and self._is_fixed()
         self._replayed = Replayed(self._gradients, [self.noise]) if fixed else None
         if self.device.type == "cuda":
-            torch.backends.cudnn.deterministic = True  # what goes on ends in the same bits
-            torch.backends.cudnn.allow_tf32 = False  # float32 means it, as in matrix products by default
+            torch.backends.cudnn.deterministic = True  # a resumed training ends in the same bits
+            torch.backends.cudnn.allow_tf32 = False  # single precision, as matrix products have by default
 
     def step(self) -> dict[str, float]:
-        """One update; returns its metrics, of recorded updates only every `log_every` ones.
+        """One update; returns its metrics, of updates that a GPU replays only every `log_every`-th time.
 
         Raises:
             DivergenceError: if a loss, a gradient or a logit leaves the healthy range.
@@ -112,7 +112,7 @@ class Trainer(Generic[M]):
         self._set_learning_rate()
         work = self._replayed or self._gradients
         measured, metrics = work(self._plan(self._batch())), {}
-        # To ask a GPU how it went is to wait for it.
+        # Reading metrics from a GPU waits for it.
         looked_at = (self.config.log_every, self.config.save_every)
         if self._replayed is None or any((self.update + 1) % number == 0 for number in looked_at):
             metrics = dict(zip(self._names, measured.tolist(), strict=True))
@@ -124,11 +124,11 @@ class Trainer(Generic[M]):
         return metrics
 
     def _plan(self, batch: Any) -> tuple[Tensor, ...]:
-        """What an update works on, on the device, with all that is drawn on the CPU."""
+        """What an update works on, on the device, including everything that is drawn on the CPU."""
         return tuple(batch)
 
     def _is_fixed(self) -> bool:
-        """Whether all updates do the same, on tensors of a few combinations of shapes."""
+        """Whether all updates run the same operations, on tensors of a few combinations of shapes."""
         return False
 
     def _gradients(self, given: Sequence[Tensor]) -> Tensor:
@@ -168,11 +168,11 @@ class Trainer(Generic[M]):
         return next(self._ahead)
 
     def _losses(self, given: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted losses by name, and what is worth logging beside them: at least "max_logit"."""
+        """Weighted losses by name, and further metrics to log: at least "max_logit"."""
         raise NotImplementedError
 
     def _objective(self, real: Tensor, labels: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The energy objective, and what is worth logging beside it.
+        """The energy objective, and further metrics to log.
 
         Args:
             real: logits of real examples, shape (n, classes).
@@ -193,11 +193,11 @@ class Trainer(Generic[M]):
         return Chains(*(part.to(self.device, non_blocking=True) for part in chains))
 
     def _sample(self, chains: Chains, part: Tensor | None = None) -> Tensor:
-        """SGLD negatives, from and back to the replay buffer.
+        """SGLD negatives: chains of the replay buffer after some more steps, which are put back.
 
         Args:
-            chains: which.
-            part: frames of the chains to go on with, shape (length,); all by default.
+            chains: which chains.
+            part: frames of the chains that take steps, shape (length,); all by default.
         """
         energy, jem = self.config.energy, self.model.jem
         whole = self.buffer.take(chains.labels, chains.slots, chains.anew, self.noise)
@@ -230,7 +230,7 @@ class Trainer(Generic[M]):
         if distributed.in_any(bool(bad) or metrics["max_logit"] > self.config.logit_limit):
             reason = f"{bad[0]} is not finite" if bad else f"max |logit| is {metrics['max_logit']:.0f}"
             if not bad and metrics["max_logit"] <= self.config.logit_limit:
-                reason = "another process says why"
+                reason = "another process reports the reason"
             raise DivergenceError(
                 f"Training diverged at update {self.update}: {reason}. The last good checkpoint is kept; "
                 "lower the learning rate or the SGLD step size, or use the objective st-jem."
@@ -261,7 +261,7 @@ class Trainer(Generic[M]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state.
+        """Resume from a saved state.
 
         Raises:
             UsageError: if the state belongs to another configuration, or to another number of processes.
@@ -275,7 +275,7 @@ class Trainer(Generic[M]):
         if len(state["processes"]) != distributed.world_size():
             raise UsageError(
                 f"The checkpoint is one of {len(state['processes'])} processes, not of "
-                f"{distributed.world_size()}; go on with as many."
+                f"{distributed.world_size()}; resume with as many."
             )
         self.update, self._ahead, self._held = state["update"], None, None
         self.model.load_state_dict(state["model"])
@@ -285,11 +285,11 @@ class Trainer(Generic[M]):
         own = state["processes"][distributed.rank()]
         self.buffer.load_state_dict(own["buffer"])
         self.adaptation.load_state_dict(own["adaptation"])
-        if self.noise is not self.generator and "noise" in own:  # which a training on a CPU has not
+        if self.noise is not self.generator and "noise" in own:  # which a training on a CPU does not have
             self.noise.set_state(own["noise"])
 
     def _is_mine(self, config: str) -> bool:
-        """Whether settings are these; one that an older version did not know has its default."""
+        """Whether saved settings equal these; those that an older version lacks have their defaults."""
         try:
             saved = json.loads(config)
             return isinstance(saved, dict) and from_dict(type(self.config), saved) == self.config
@@ -304,25 +304,26 @@ def run(
     device: torch.device,
     progress: bool,
 ) -> M:
-    """Make all updates, or those that remain of a training that was interrupted.
+    """Make all updates, or the remaining ones of a training that was interrupted.
 
     Writes to `out`: config.json, checkpoint.pt (the whole state), train.jsonl, TensorBoard events, and
-    model/, the model folder with the averaged weights. SIGINT and SIGTERM end it after the current update
-    with the state saved, by a KeyboardInterrupt, so that no script takes the model for a finished one.
+    model/, the model folder with the averaged weights. After SIGINT or SIGTERM, the current update is
+    completed and the state is saved; then KeyboardInterrupt is raised, so that no script takes the model for
+    a finished one.
 
     Args:
         build: makes the trainer, once the processes are joined.
-        out: folder of this training; when it has a checkpoint of the same settings, training goes on.
+        out: folder of this training; if it has a checkpoint of the same settings, training resumes.
         validate: measures the averaged model every `validate_every` updates.
-        device: that the trainer will be on.
+        device: on which to train.
         progress: draw a live progress bar on stderr.
 
     Returns:
         The averaged model.
 
     Raises:
-        DivergenceError: when training cannot go on; checkpoint.pt is the last good state.
-        KeyboardInterrupt: when a signal ended it early.
+        DivergenceError: if training diverges; checkpoint.pt is the last good state.
+        KeyboardInterrupt: if a signal ended it early.
     """
     out.mkdir(parents=True, exist_ok=True)
     with distributed.together(device), _stop_on_signal() as stop:
@@ -348,7 +349,7 @@ def _alone(trainer: Trainer[M]) -> Iterator[None]:
 
 
 def _follow(trainer: Trainer[M], out: Path, validate: Validate[M] | None, progress: bool) -> Iterator[None]:
-    """Make all updates, tell about them, and yield after each."""
+    """Make all updates, log them, and yield after each."""
     config = trainer.config
     with TrainingLog(out, trainer.update, config.updates, progress) as log:
         while trainer.update < config.updates:

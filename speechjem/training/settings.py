@@ -29,10 +29,11 @@ class DataConfig:
         labelled: Kaldi data directory with ali.ctm, or shards, such as shards/*.tar or s3://bucket/*.tar.
         unlabelled: folder of more clean speech, or shards, or null.
         noise: folder of noise, or null for synthetic noise only.
-        held_out_speakers: speakers of `labelled` to measure on; from shards they are left out only.
-        held_out: Kaldi data directory to measure on, or null.
-        held_out_files: patterns of the names of files of `unlabelled` and `noise` to measure on.
-        window: what of the shards is in memory.
+        held_out_speakers: speakers of `labelled` that are not trained on but validated on; of shards they are
+            only left out.
+        held_out: Kaldi data directory to validate on, or null.
+        held_out_files: name patterns of files of `unlabelled` and `noise` that are only validated on.
+        window: how much of the shards is in memory at once.
     """
 
     labelled: str | None = None
@@ -46,12 +47,12 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ImageDataConfig:
-    """What the images are.
+    """Which images to train on.
 
     Attributes:
         name: of the set, one that `data.images.read` knows.
         folder: where its files are, relative to the working directory; null for digits.
-        held_out: so many of the last training images are not trained on, but measured.
+        held_out: number of training images, the last ones, that are not trained on but validated on.
     """
 
     name: str = "cifar10"
@@ -69,14 +70,15 @@ class ObjectiveConfig:
 
     Attributes:
         objective: one of `losses.OBJECTIVES`.
-        weight: of the objective in the sum of losses; 0 leaves it and its sampling out.
-        chains: SGLD chains an update.
+        weight: of the objective in the sum of losses; 0 turns it and its sampling off.
+        chains: SGLD chains per update.
         unconditional: share of chains that follow E(x) instead of E(x, y).
-        slots: chains a class in the replay buffer.
+        slots: chains per class in the replay buffer.
         restart: probability that a chain starts anew, from N(0, 1) in speech, from U(-1, 1) in images.
         langevin: sampler settings.
-        longer_every: so many updates after each other, chains get one more step; 0 leaves their number.
-        adapt: try other sampler settings while training (`langevin.Adaptation`).
+        longer_every: number of updates after which chains get one more step, again and again; 0 keeps their
+            length.
+        adapt: adapt the sampler settings during training (`langevin.Adaptation`).
     """
 
     objective: str = "st-jem"
@@ -91,6 +93,9 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self, chains=(1, 10_000), slots=(1, 10_000))
+        if self.objective not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise ValueError(f"there is no objective {self.objective!r}; choose from {known}")
         if self.chains > self.slots:
             raise ValueError(f"setting 'chains' must be at most 'slots' ({self.slots}), not {self.chains}")
 
@@ -101,13 +106,13 @@ class EnergyConfig(ObjectiveConfig):
 
     Attributes:
         frames: length of a chain and of a chunk of real frames.
-        shortest: when given, chunks and chains of an update have one of three lengths from this to `frames`,
-            so that energies are balanced at the lengths they are used at; 0 keeps to `frames`.
-        stride: every so many frames of a chunk are examples of the batch.
-        chunks: chunks of real frames an update.
+        shortest: shortest length of chunks and chains. Each update draws one of three lengths from this to
+            `frames`, so that energies are balanced at the lengths of use; 0 always uses `frames`.
+        stride: distance in frames between the examples that a chunk gives to the batch.
+        chunks: chunks of real frames per update.
         unlabelled: weight, within the objective, of `losses.example` on excerpts without labels.
-        sequences: more chains an update, which say what a real chunk says, from the Gaussians of its phones
-            and with the model's own sampler, as generation does; they are not kept.
+        sequences: further chains per update, which generate the phones of a real chunk as `Generator` does,
+            from the Gaussians of its phones and with the model's own sampler; they are not kept.
     """
 
     frames: int = 32
@@ -134,16 +139,16 @@ class SpeakConfig:
     """The trained steps of generation (`speaking`), on labelled excerpts whose pitch is known.
 
     Attributes:
-        weight: of all of it in the sum of losses; 0 leaves it out.
-        excerpts: of the batch, an update.
+        weight: of the sum of these losses; 0 turns them off.
+        excerpts: number per update, taken from its batch.
         changes: weight of the error of the differences in time and in frequency.
-        spread: weight of the error of the deviation over time: what is smoothed too much has too little
-            (the global variance of Toda and Tokuda, IEICE 2007).
+        spread: weight of the error of the standard deviation over time, which oversmoothing lowers (the
+            global variance of Toda and Tokuda, IEICE 2007).
         classify: weight of the cross-entropy of the phones along the steps.
-        energy: weight of the energy objective on E(x | what is told); its negatives are the steps' outputs
-            after some steps of a sampler.
-        stride: every so many frames are examples of that objective.
-        langevin: settings of that sampler, with which generation goes on after the trained steps.
+        energy: weight of the energy objective on E(x | phones, pitch, voice); its negatives are the outputs
+            of the trained steps, after some more steps of a sampler.
+        stride: distance in frames between the examples of that objective.
+        langevin: settings of that sampler, which generation also uses after the trained steps.
     """
 
     weight: float = 0.0
@@ -161,18 +166,18 @@ class SpeakConfig:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Settings that any training has.
+    """Settings that every training has.
 
     Attributes:
         updates: number of updates.
-        batch: excerpts or images an update.
-        deals: updates in a row that share a batch, where drawing takes longer than training. In speech, each
-            but the first deals its noises to other excerpts.
-        learning_rate: peak of the rate of all optimisers, reached after `warmup` updates, falling as a
-            cosine.
+        batch: excerpts or images per update.
+        deals: consecutive updates that share a batch, for when drawing takes longer than training. In speech,
+            each but the first gives the noises to other excerpts.
+        learning_rate: peak of the learning rate of all optimisers, reached after `warmup` updates; then it
+            falls along a cosine.
         clip: bound on the norm of the gradient.
-        ema: decay of the averaged weights, which are the ones that ship.
-        logit_limit: largest |logit| that counts as healthy.
+        ema: decay of the moving average of the weights, which is what is saved as the model.
+        logit_limit: largest |logit|; beyond it, training counts as diverged.
         log_every, validate_every, save_every: in updates.
         precision: 'auto' (bfloat16 where the processor multiplies it natively), 'bfloat16' or 'float32'.
     """
@@ -200,24 +205,24 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class TrainConfig(LoopConfig):
-    """All settings of a training on speech, whose optimisers are Muon and AdamW.
+    """All settings of a training on speech. Its optimisers are Muon and AdamW.
 
     Attributes:
         speak: the trained steps of generation.
-        augment: how excerpts are made.
+        augment: how excerpts are drawn and mixed with noise.
         start: model folder whose weights to start from, or null for random ones.
         seconds: length of an excerpt.
         classify: weight of the cross-entropy on clean excerpts.
-        mask_frames, mask_bins: longest of two bands of frames and of bins that are hidden from the classifier
-            in each clean excerpt (SpecAugment, Park et al. 2019, arXiv 1904.08779); 0 hides none.
+        mask_frames, mask_bins: greatest width of the two bands of frames and of bins that are hidden from the
+            classifier in each clean excerpt (SpecAugment, Park et al. 2019, arXiv 1904.08779); 0 hides none.
         classify_noisy: weight of the cross-entropy on the frames along the descent.
-        conditioned: weight of the energy objective on E(x | noisy): clean frames against the descent's ends.
+        conditioned: weight of the energy objective on E(x | noisy), clean frames against descent outputs.
         denoise: weight of the descent's spectral loss; 0 trains no descent.
-        pesq: weight of an approximation of PESQ's distance (needs torch-pesq); 0 leaves it out.
-        envelope: weight of the envelopes' decorrelation, a relative of ESTOI.
-        unconditioned: share of updates whose descent knows the envelope only (networks with fine structure).
+        pesq: weight of an approximation of PESQ's distance (needs torch-pesq); 0 turns it off.
+        envelope: weight of the decorrelation of the envelopes, a loss related to ESTOI.
+        unconditioned: share of updates whose descent sees the envelope only (networks with fine structure).
         log_mel: weight of the squared error of each step's normalised log-mel.
-        score_matching: weight of denoising score matching on the clean frames; 0 leaves it out.
+        score_matching: weight of denoising score matching on the clean frames; 0 turns it off.
         descent_schedule: shares of the training after which the 2nd, 3rd, ... step joins.
     """
 
@@ -247,21 +252,22 @@ class TrainConfig(LoopConfig):
         fbank = self.model.fbank
         if self.speak.weight > 0 and self.model.network.told == 0:
             size = told_size(fbank.bins)
-            raise ValueError(f"a training of 'speak' needs a network that is told something: told: {size}")
+            raise ValueError(
+                f"setting 'speak' needs a network with phones, pitch and voice as input: told: {size}"
+            )
         if self.seconds * fbank.sample_rate < (self.energy.frames - 1) * fbank.hop:
             raise ValueError(f"{self.seconds} s have fewer frames than a chunk ({self.energy.frames})")
 
 
 @dataclass(frozen=True)
 class ImageTrainConfig(LoopConfig):
-    """All settings of a training on images, whose optimiser is AdamW (Adam, without weight decay).
+    """All settings of a training on images. Its optimiser is AdamW (Adam, without weight decay).
 
     Attributes:
         network: size of the network.
-        generate: sampler settings that the model generates with.
+        generate: sampler settings of generation.
         augment: how images are varied.
-        classify: weight of a cross-entropy of the classes beside the energy objective, most of which have
-            one of their own.
+        classify: weight of a further cross-entropy of the classes; most energy objectives include one.
     """
 
     data: ImageDataConfig = field(default_factory=ImageDataConfig)
@@ -302,9 +308,9 @@ def _read(path: Path, kind: type[C]) -> C:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Reads 1e-3 as a number, as YAML 1.2 and JSON do, so that the config.json of a training fits too.
+        """Reads 1e-3 as a number, as YAML 1.2 and JSON do, so that it reads the config.json of a training.
 
-        Aliases are refused: merged into one another, a few lines of them fill any memory.
+        Aliases are refused: nested, a few lines of them fill any memory.
         """
 
         def compose_node(self, parent: Any, index: Any) -> Any:
@@ -328,10 +334,6 @@ def _read(path: Path, kind: type[C]) -> C:
         raise InputError(
             f"{path} is not a training configuration: {' '.join(str(error).split())}."
         ) from error
-    if config.energy.objective not in OBJECTIVES:
-        raise InputError(
-            f"{path}: there is no objective {config.energy.objective!r}; choose from {', '.join(OBJECTIVES)}."
-        )
     return config
 
 

@@ -44,11 +44,11 @@ from . import evaluate, loop, speaking
 from .loop import Chains
 from .settings import TrainConfig
 
-MEASURED = 500  # labelled recordings that say where chains of generation start
+MEASURED = 500  # labelled recordings on which the starts of generation are measured
 
 
 class Plan(NamedTuple):
-    """What an update works on: a batch, and which parts of it the losses take.
+    """What an update works on: a batch, and which parts of it go into which losses.
 
     Attributes:
         clean, noisy, labels, pitch: as in `Batch`.
@@ -81,7 +81,7 @@ class Plan(NamedTuple):
 
 
 class SpeechTrainer(loop.Trainer[SpeechModel]):
-    """Everything that changes while training on speech, and the losses of one update.
+    """The state of a training on speech, and the losses of one update.
 
     Args:
         config: settings.
@@ -183,7 +183,7 @@ class SpeechTrainer(loop.Trainer[SpeechModel]):
         return Plan._make([*parts, *chains])
 
     def _deal(self, rows: int) -> tuple[Tensor, Tensor]:
-        """Which excerpt gets which noise, and the level of the mixture in dB; the first time, all stays."""
+        """Which excerpt gets which noise, and the level of the mixture in dB; none at the first update."""
         order, level = torch.arange(rows), torch.full((rows,), torch.nan)
         if self.update % self.config.deals:
             order = torch.randperm(rows, generator=self.generator)
@@ -192,7 +192,7 @@ class SpeechTrainer(loop.Trainer[SpeechModel]):
         return order, level
 
     def _some(self, chosen: Tensor, count: int) -> Tensor:
-        """Rows of a batch, as many different ones of the chosen as there are, shape (count,)."""
+        """Random rows among the chosen ones, repeated only if there are too few, shape (count,)."""
         rows = chosen.nonzero()[:, 0] if chosen.any() else torch.arange(len(chosen))
         rows = rows[torch.randperm(len(rows), generator=self.generator)]
         return rows.repeat(-(-count // len(rows)))[:count]
@@ -203,7 +203,7 @@ class SpeechTrainer(loop.Trainer[SpeechModel]):
         return not any(varying) and config.unconditioned == 0 and not any(config.descent_schedule)
 
     def _losses(self, given: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weighted losses by name, and what is worth logging beside them."""
+        """Weighted losses by name, and further metrics to log."""
         config, fbank, plan = self.config, self.model.fbank, Plan(*given)
         with self._exactly():
             clean, noisy = (fbank.stft(waveform) for waveform in _dealt(plan))
@@ -292,7 +292,7 @@ class SpeechTrainer(loop.Trainer[SpeechModel]):
     ) -> dict[str, Tensor]:
         config, labels = self.config, plan.labels
         share = self.update / config.updates
-        # At times by the envelope alone, so that E(x) stays an energy one can follow.
+        # Sometimes the envelope alone, so that descent on E(x) also works.
         plain = torch.rand((), generator=self.generator).item() < config.unconditioned
         count = min(1 + sum(share >= s for s in config.descent_schedule), config.model.descent.steps)
         errors, entropies = [], []
@@ -341,7 +341,7 @@ class SpeechTrainer(loop.Trainer[SpeechModel]):
         return self._objective(real, plan.labels[plan.conditioned][:, stride].flatten(), fake)[0]
 
     def _speak_losses(self, plan: Plan) -> dict[str, Tensor]:
-        """Those of some excerpts whose phones and pitch are known, brought to the nominal level."""
+        """The losses of generation, on excerpts of known phones and pitch at the nominal level."""
         speak, fbank, rows = self.config.speak, self.model.fbank, plan.spoken
         with self._exactly():
             x = fbank(plan.clean[rows] * fbank.level_gain(plan.clean[rows]))
@@ -371,13 +371,13 @@ def train(
     progress: bool = True,
     allow_pipes: bool = False,
 ) -> SpeechModel:
-    """Train, or go on with a training that was interrupted; see `loop.run` for what it writes.
+    """Train, or resume a training that was interrupted; see `loop.run` for what it writes.
 
     Args:
         config: settings; `config.data` says where the recordings are.
-        out: folder of this training; when it has a checkpoint of the same settings, training goes on.
+        out: folder of this training; if it has a checkpoint of the same settings, training resumes.
         corpus: recordings already in memory, instead of `config.data`.
-        device: to train on, as in `device.choose_device`; several processes take a GPU each.
+        device: to train on, as in `device.choose_device`; of several processes, each takes a GPU.
         workers: processes that draw batches ahead.
         progress: draw a live progress bar on stderr.
         allow_pipes: as in `data.kaldi.read_directory`.
@@ -386,8 +386,8 @@ def train(
         The averaged model.
 
     Raises:
-        DivergenceError: when training cannot go on; checkpoint.pt is the last good state.
-        KeyboardInterrupt: when a signal ended it early.
+        DivergenceError: if training diverges; checkpoint.pt is the last good state.
+        KeyboardInterrupt: if a signal ended it early.
         InputError: if the data cannot be used.
     """
     place = distributed.own_device(choose_device(device))
@@ -427,8 +427,8 @@ def _load_data(config: TrainConfig, allow_pipes: bool) -> Corpus:
     )
     if config.speak.weight > 0 and all(r.pitch is None for r in corpus.at(0).labelled):
         raise UsageError(
-            f"The training of generation needs the pitch of {data.labelled}, and that is not known: run "
-            "'python recipes/steps/pitch.py' on the data directory (shards keep none), or set speak.weight "
+            f"The training of generation needs the pitch of {data.labelled}, which is not known: run "
+            "'python recipes/steps/pitch.py' on the data directory (shards have none), or set speak.weight "
             "to 0."
         )
     return corpus
