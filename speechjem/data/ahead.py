@@ -1,4 +1,4 @@
-"""Batches that other processes draw ahead, so that who trains, on a GPU above all, need not wait for them."""
+"""Prefetched batches: other processes draw them, so that training, above all on a GPU, does not wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import SpeechjemError
 
 
 class _Numbered(Dataset[Any]):
-    """A batch for every number; or why there is none, for the loader would wrap an error in its own words."""
+    """A batch for every number, or the error: raised here, the loader would wrap it in a text of its own."""
 
     def __init__(self, batches: Any):
         self.batches = batches
@@ -29,12 +29,12 @@ def drawn_ahead(batches: Any, numbers: Sequence[int], workers: int, pin_memory: 
     """Yield the batches of these numbers, the same as `batches.draw` gives.
 
     Args:
-        batches: whose `draw` gives the batch of a number, and nothing else.
+        batches: has the method `draw`, a pure function of the number.
         numbers: of the batches, in order.
         workers: processes that draw, each two batches ahead. They are forks, which share the recordings in
             memory (of shards, each reads its own) and what this process does about signals; they end with the
             iterator.
-        pin_memory: lay the batches where a GPU copies them from by itself.
+        pin_memory: put the batches into page-locked memory, from which a GPU copies asynchronously.
 
     Raises:
         SpeechjemError: what `draw` raises; or if a worker was killed.
@@ -55,7 +55,7 @@ def drawn_ahead(batches: Any, numbers: Sequence[int], workers: int, pin_memory: 
             if isinstance(batch, SpeechjemError):
                 raise batch
             yield batch
-    except (RuntimeError, ConnectionError, EOFError) as error:  # torch has many ways to say that one is gone
+    except (RuntimeError, ConnectionError, EOFError) as error:  # several kinds if a worker is lost
         if isinstance(error, RuntimeError) and "exited unexpectedly" not in str(error):
             raise
         raise SpeechjemError(

@@ -1,4 +1,4 @@
-"""Training batches from recordings held in memory, all of them or a window of shards that moves.
+"""Training batches from recordings in memory: a whole corpus, or a moving window of its shards.
 
 A batch is a pure function of (seed, number): a training that resumes from a checkpoint sees the same
 batches as one that was never interrupted, with nothing to save.
@@ -31,12 +31,12 @@ UNLABELLED = -1
 
 
 class Batch(NamedTuple):
-    """Excerpts, float32 (batch, samples), and what is known of the clean ones over time (batch, frames).
+    """Excerpts, float32 (batch, samples), and labels of the clean ones, (batch, frames).
 
     Attributes:
         clean, noisy: waveforms.
         labels: phones, -1 where unknown.
-        pitch: in Hz, float32, 0 where unvoiced; -1 where unknown, and where a room blurs it.
+        pitch: in Hz, float32, 0 where unvoiced; -1 where unknown, and in reverberant excerpts.
     """
 
     clean: Tensor
@@ -57,19 +57,19 @@ class Corpus:
     sample_rate: int
 
     def at(self, number: int) -> Corpus:
-        """What the batch of that number is drawn from: everything."""
+        """The recordings that the batch of this number is drawn from: all."""
         return self
 
 
 @dataclass(frozen=True)
 class StreamedCorpus(Corpus):
-    """A corpus with speech in shards, which comes and goes; its own lists have what stays in memory."""
+    """A corpus with speech in shards, a window of which is in memory; its lists have what stays in memory."""
 
     streams: Sequence[Shards] = ()
     _last: dict[tuple[tuple[int, ...], ...], Corpus] = field(default_factory=dict)
 
     def at(self, number: int) -> Corpus:
-        """What the batch of that number is drawn from; the same object until shards move.
+        """The recordings that the batch of this number is drawn from; the same object until the window moves.
 
         Raises:
             InputError: if a shard cannot be read, or no speech is aligned.
@@ -112,13 +112,13 @@ def load_corpus(
         unlabelled: folder of more clean speech, or shards, or None.
         noise: folder of noise, or None for synthetic noise only; every twentieth file, chosen by the
             checksum of its name, is held out.
-        held_out_speakers: speakers to keep for measuring; those in shards are left out only.
+        held_out_speakers: speakers to hold out for validation; those in shards are only left out.
         sample_rate: in Hz.
         allow_pipes: as in `kaldi.read_directory`.
-        held_out: Kaldi data directory of more speech to keep for measuring.
+        held_out: Kaldi data directory of more speech for validation.
         held_out_files: patterns, such as so762-01*, of the names of files in the two folders that are held
             out as well: whole speakers and whole sources.
-        window: of shards, what is in memory.
+        window: how much of the shards is in memory.
         seed: of the order of shards.
 
     Raises:
@@ -187,18 +187,18 @@ class Augmentation:
 
     Attributes:
         snr: range of the signal-to-noise ratio in dB, uniform.
-        clean: excerpts with an SNR of 40 dB, so that clean speech is left alone.
-        pauses: excerpts without speech, so that noise alone leaves nothing.
-        rooms: reverberant speech, and as often, independently, reverberant noise.
+        clean: excerpts with an SNR of 40 dB, to learn to leave clean speech unchanged.
+        pauses: excerpts without speech, to learn to remove noise alone entirely.
+        rooms: reverberant speech; noise is reverberant independently, with the same probability.
         lines: speech and noise through a narrow band.
-        slopes: speech and noise through the filter of a resampling.
+        slopes: speech and noise through the low-pass filter of a resampler.
         clipping: overdriven inputs.
         mu_law: inputs quantised to 8 bits.
-        children: speech at a much higher speed, whose phones do not count.
-        whispers: whispered speech, whose phones do not count.
-        steps: recordings whose level changes at once by up to 40 dB.
+        children: speech played at a much higher speed, without labels.
+        whispers: whispered speech, without labels.
+        steps: recordings whose level changes abruptly by up to 40 dB.
         bangs: one loud event, up to 50 dB above the speech.
-        rumble: inputs that keep their rumble, as a stream does; else, and from the target, it is removed.
+        rumble: inputs that keep their rumble, as in a stream; it is removed from all else.
     """
 
     snr: tuple[float, float] = (-10.0, 25.0)
@@ -221,14 +221,14 @@ class Batches:
 
     Args:
         corpus: the recordings.
-        size: excerpts a batch.
+        size: excerpts per batch.
         seconds: length of an excerpt.
         hop: distance of two frames in samples.
         level: nominal level of mixtures in dB re full scale, which a running gain brings them to
             (`level`); each is drawn within +-6 dB of it.
-        causal: whether that gain knows the past only, as in a stream.
+        causal: whether that gain depends on the past only, as in a stream.
         seed: of everything.
-        augmentation: how excerpts are made.
+        augmentation: how excerpts are drawn and mixed.
     """
 
     UNLABELLED_SHARE = 0.25
@@ -257,7 +257,7 @@ class Batches:
         self._present: Corpus | None = None
 
     def draw(self, number: int) -> Batch:
-        """The batch of that number."""
+        """The batch of this number."""
         self._hold(self.corpus.at(number))
         rng = np.random.default_rng([self.seed, number])
         # The first has labels, so that no batch is without.
@@ -265,7 +265,7 @@ class Batches:
         return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True)))
 
     def _hold(self, corpus: Corpus) -> None:
-        """Draw from this, until something else is in memory."""
+        """Draw from this corpus until another one is in memory."""
         if corpus is self._present:
             return
         self._present = corpus
@@ -296,7 +296,7 @@ class Batches:
     def _eventful(
         self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Both, at times, with a change of level, or the noisy one with a bang."""
+        """Both; sometimes with a change of level, or the noisy one with a bang."""
         if rng.random() < self.augmentation.steps:
             clean, noisy = degrade.step(rng, clean, noisy)
         if rng.random() < self.augmentation.bangs:
@@ -307,17 +307,17 @@ class Batches:
     def _levelled(
         self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Both with the running gain of the noisy one, as in use."""
+        """Both with the running gain of the noisy one, as in denoising."""
         target, rate = self.level + rng.uniform(-6.0, 6.0), self.corpus.sample_rate
         if self.causal:
-            # Half of the excerpts begin a stream; before the others, it sounded as they do.
+            # Half of the excerpts begin a stream; the others follow sound of their own level.
             gain = level.past_gain(noisy[None], target, rate, begun=rng.random() < 0.5)[0]
         else:
             gain = level.curve(noisy[None], target, rate).at(0, len(noisy))[0]
         return gain * clean, gain * noisy
 
     def _somewhere(self, rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
-        """x, at times in a room."""
+        """x, sometimes in a room."""
         if rng.random() < self.augmentation.rooms:
             return degrade.reverberate(x, degrade.room(rng, self.corpus.sample_rate))
         return x
@@ -325,7 +325,7 @@ class Batches:
     def _transmitted(
         self, rng: np.random.Generator, clean: np.ndarray, noisy: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Both, at times, over a line or through an overdriven input; most without rumble."""
+        """Both; sometimes over a line or through an overdriven input; mostly without rumble."""
         if rng.random() < self.augmentation.lines:
             clean, noisy = degrade.limit_band(rng, clean, noisy, rate=self.corpus.sample_rate)
         if rng.random() < self.augmentation.slopes:
@@ -339,7 +339,7 @@ class Batches:
         return rumble.removed(clean, self.corpus.sample_rate), noisy
 
     def _excerpt(self, rng: np.random.Generator, recording: Recording, plain: bool) -> tuple[np.ndarray, ...]:
-        """A piece of a recording, half the time at another speed, at times whispered; its labels and pitch.
+        """A piece of a recording, half the time at another speed, sometimes whispered; its labels and pitch.
 
         Args:
             plain: keep the labels.
@@ -378,7 +378,7 @@ class Batches:
 
 
 class _Pool:
-    """Recordings to choose from, each with a chance in proportion to the square root of its length."""
+    """Recordings to draw from, with probabilities proportional to the square roots of their lengths."""
 
     def __init__(self, recordings: Sequence[Recording]):
         self.recordings = recordings

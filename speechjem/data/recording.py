@@ -1,4 +1,4 @@
-"""A recording in memory, as training and measuring use it."""
+"""A recording in memory, for training and validation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .. import audio
 from . import mixing
 from .kaldi import PITCH_SECONDS, Alignment
 
-UNKNOWN = -1.0  # pitch in Hz of what was not measured
+UNKNOWN = -1.0  # pitch in Hz where it was not measured
 
 FULL_SCALE = 32767  # of 16-bit samples; unlike 32768, it makes both 1 and -1 possible
 

@@ -35,7 +35,7 @@ from .kaldi import Alignment, Utterance, read_directory
 from .recording import Recording, in_memory
 
 RATE = 16000  # of the audio in shards, Hz
-AHEAD = 64  # utterances that each job may be ahead of what is written
+AHEAD = 64  # utterances that each job may encode ahead of the writing
 UNREADABLE = (
     OSError, tarfile.TarError, soundfile.SoundFileError, ValueError, LookupError, TypeError, SpeechjemError
 )  # fmt: skip
@@ -44,12 +44,12 @@ UNREADABLE = (
 def write(
     directory: Path, out: Path, minutes: float = 10.0, jobs: int = 1, allow_pipes: bool = False
 ) -> list[Path]:
-    """Write a data directory as shards, its utterances in random order, at 16 kHz, one channel.
+    """Write a data directory as shards of utterances in random order, at 16 kHz, one channel.
 
     Args:
-        directory: Kaldi data directory; utterances that its ali.ctm lacks, or all, may be without phones.
-        out: folder of the shards, which must not be there yet; it appears when all are complete.
-        minutes: speech in a shard.
+        directory: Kaldi data directory; utterances may lack an alignment.
+        out: folder of the shards, which must not exist yet; it appears when all are complete.
+        minutes: speech per shard.
         jobs: threads that read and encode.
         allow_pipes: as in `kaldi.read_directory`.
 
@@ -91,7 +91,7 @@ def _encoded(utterances: list[Utterance], pool: ThreadPoolExecutor, ahead: int) 
 def _encode(utterance: Utterance) -> Encoded:
     loaded = utterance.read()
     samples = audio.resample(audio.mono(loaded.samples), loaded.sample_rate, RATE)
-    samples = np.round(samples * 32768).clip(-32768, 32767).astype(np.int16)  # what reading will undo
+    samples = np.round(samples * 32768).clip(-32768, 32767).astype(np.int16)  # reading divides by it
     described: dict[str, object] = {"utterance": utterance.name, "speaker": utterance.speaker}
     if (a := utterance.alignment) is not None:
         described["phones"] = [
@@ -104,7 +104,7 @@ def _encode(utterance: Utterance) -> Encoded:
 
 
 def _filled(samples: Iterable[Encoded], seconds: float) -> Iterator[list[tuple[bytes, bytes]]]:
-    """What goes into each shard: samples until they are so long."""
+    """The samples of each shard, until they have that many seconds."""
     shard: list[tuple[bytes, bytes]] = []
     filled = 0.0
     for length, flac, described in samples:
@@ -130,11 +130,11 @@ def are_shards(place: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class Window:
-    """What a process has of the shards in memory.
+    """How many shards a process has in memory.
 
     Attributes:
-        shards: how many; eight of 10 minutes are 150 MB. Batches are mixed from all of them.
-        updates: after so many, one leaves and another comes. A shard of 10 minutes is as long as 37 batches
+        shards: their number; eight of 10 minutes take 150 MB. Batches are drawn from all of them.
+        updates: number after which one is replaced. A shard of 10 minutes is as long as 37 batches
             of eight excerpts of 2 s.
     """
 
@@ -147,10 +147,10 @@ class Window:
 
 
 class Shards:
-    """Streams shards, shuffled anew in every pass, each of them to one process a pass.
+    """Streams shards, shuffled anew in every pass; in a pass, each goes to one process.
 
     Args:
-        pattern: path or URL of any file system that fsspec knows, * for any name: s3://bucket/train/*.tar.
+        pattern: path or URL of any file system that fsspec supports; * matches any name: s3://bucket/train/*.tar.
         sample_rate: of the recordings in Hz.
         seed: of the order.
         window: what is in memory.
@@ -188,11 +188,11 @@ class Shards:
         self._reading: dict[int, Future[list[Recording]]] = {}
 
     def present(self, number: int) -> tuple[int, ...]:
-        """Which shards the batch of that number is drawn from."""
+        """The shards that the batch of this number is drawn from."""
         return self._present(number)[:-1]
 
     def at(self, number: int) -> list[Recording]:
-        """Their recordings; the shard that comes next is read meanwhile."""
+        """Their recordings; the next shard is prefetched."""
         if self._process != os.getpid():  # a fork has no threads
             self._start_reader()
         coming = dict.fromkeys(self._present(number))
@@ -205,7 +205,7 @@ class Shards:
         return [r for shard in dict.fromkeys(self.present(number)) for r in self._reading[shard].result()]
 
     def _present(self, number: int) -> tuple[int, ...]:
-        """Those, and the one that comes next."""
+        """Those shards, and the next one."""
         count = distributed.world_size()
         update, rank = divmod(number, count)
         first = update // self.window.updates

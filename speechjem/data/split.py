@@ -18,12 +18,12 @@ from .tables import KEYS, Rows, files, kind, lines, pairs, spk2utt_rows
 
 @dataclass(frozen=True)
 class Split:
-    """What became of a data directory.
+    """The result of splitting a data directory.
 
     Attributes:
         parts: numbers of utterances and of speakers of each part.
         left_out: utterances in no part, because the shares add up to less than 1.
-        unknown: files that are none of the tables that are split.
+        unknown: files that are not split, for they are no known tables.
     """
 
     parts: dict[str, tuple[int, int]]
@@ -112,7 +112,7 @@ def _refuse_others(utt2spk: Path, utterances: set[str]) -> None:
 
 
 def _assign(sizes: Mapping[str, int], shares: Mapping[str, Fraction], seed: int) -> dict[str, list[str]]:
-    """Who goes to which part: in an order by checksums, each to the part that is most behind its share.
+    """The part of each speaker: ordered by checksum, each goes to the part that lacks most of its share.
 
     That is Sainte-Laguë's method for seats of a parliament. What the shares lack of 1 is a part without name.
     """
@@ -135,7 +135,7 @@ Tables = dict[str, tuple[str, list[list[str]]]]  # key as in KEYS, and lines
 
 
 def _tables(directory: Path) -> tuple[Tables, list[str]]:
-    """The tables that can be split, and the names of the files that are none; audio is not looked at."""
+    """The tables that can be split, and the names of other files; audio is not read."""
     tables: Tables = {}
     unknown = []
     for path in files(directory):

@@ -23,7 +23,7 @@ ABOUT = (
 )
 CONTROLS = 300  # least width of a tab's controls in px
 RESULTS = 320
-LOADING = "window.speechLoading"  # in the browser: whether the sample is on its way
+LOADING = "window.speechLoading"  # in the browser: whether the sample is being loaded
 
 
 def theme() -> gr.themes.Base:
@@ -34,7 +34,7 @@ def theme() -> gr.themes.Base:
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
     )
-    # Gradio's own greys are too faint for small letters (WCAG asks for a contrast of 4.5).
+    # Gradio's greys are too faint for small text (WCAG requires a contrast of 4.5).
     return base.set(
         body_text_color_subdued="*neutral_500",
         body_text_color_subdued_dark="*neutral_400",
@@ -52,8 +52,8 @@ def head() -> str:
 
 
 def build(runs: Runs) -> gr.Blocks:
-    """The page. All runs wait in one queue, and are answered one by one in their order."""
-    sweep = (KEEP_SECONDS // 4, KEEP_SECONDS)  # every so often, uploads of that age
+    """The page. All runs wait in one queue, and are done one at a time, in order."""
+    sweep = (KEEP_SECONDS // 4, KEEP_SECONDS)  # interval of deletion, and age of the uploads that are deleted
     page = gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=sweep)
     with page:
         _html(f"<header><h1>{TITLE}</h1><p>{ABOUT}</p></header>")
@@ -89,7 +89,7 @@ def _denoise(runs: Runs, page: gr.Blocks) -> None:
                     label="Mode",
                 )
                 most = config.descent.steps
-                steps = _number("Steps", f"0 takes the model's own; trained descent has 1 to {most}.")
+                steps = _number("Steps", f"0 for the model's default; trained descent has 1 to {most}.")
                 seed = _number("Seed", "Of the noise in Langevin dynamics.")
             start, stop = _buttons("Denoise")
         with gr.Column(scale=5, min_width=RESULTS):
@@ -113,9 +113,9 @@ def _generate(runs: Runs) -> None:
                 info="English words; or phones such as aa, or s p iy ch.",
             )  # fmt: skip
             with gr.Accordion("Settings", open=False):
-                steps = _number("Steps", f"0 takes the model's own, {runs.model.config.generate.steps}.")
+                steps = _number("Steps", f"0 for the model's default, {runs.model.config.generate.steps}.")
                 seed = _number("Seed", "Another seed, another utterance.")
-                pitch = _number("Pitch in Hz", "40 to 600, by a vocoder; 0 leaves it to Griffin-Lim.")
+                pitch = _number("Pitch in Hz", "40 to 600, by a vocoder; 0 for Griffin-Lim.")
             start, stop = _buttons("Generate")
             with gr.Accordion("Names of the phones", open=False):
                 gr.Markdown("\n".join(["| phone | IPA | as in |", "|---|---|---|", *map(_row, TABLE)]))
@@ -139,7 +139,7 @@ def _classify(runs: Runs) -> None:
 
 
 def _take(button: gr.Button, paths: tuple[str, ...], components: list[gr.Audio]) -> None:
-    """Let a button give shipped recordings; a run that is asked for meanwhile waits for them."""
+    """Let a button load shipped recordings; a run that is started meanwhile waits for them."""
     given = paths if len(paths) > 1 else paths[0]
     taken = button.click(
         lambda: given, outputs=components, show_progress="hidden", queue=False, api_visibility="private",
@@ -185,12 +185,12 @@ def _wire(
         except SpeechjemError as error:
             yield views.problem(_without_folders(str(error), runs.folder.parent)), *[""] * (len(outputs) - 1)
 
-    # Said by the browser at once. It comes first: what an event starts goes on one after the other.
+    # Shown by the browser at once. It comes first, for the actions of an event run in this order.
     waiting = json.dumps(views.status("Waiting for its turn"))
     loaded = f"while ({LOADING}) await new Promise((done) => setTimeout(done, 50))"
     script = f"async () => {{ {loaded}; return {waiting}; }}"
     gr.on(starts, None, None, outputs[0], js=script, api_visibility="private")
-    # "multiple": while a stopped run ends, the other modes lose what is asked for meanwhile.
+    # "multiple": with the other modes, a request that comes while a stopped run ends is lost.
     event = gr.on(
         starts, answer, inputs, outputs, api_name=run.__name__, trigger_mode="multiple",
         concurrency_limit=1, concurrency_id="model", show_progress="minimal", show_progress_on=outputs[0],
@@ -202,5 +202,5 @@ def _wire(
 
 
 def _without_folders(sentence: str, folder: Path) -> str:
-    """The sentence with the names of files alone: where the server keeps them means nothing to its users."""
+    """The sentence without the folders of files: they are those of the server, not of its users."""
     return re.sub(rf"{re.escape(str(folder))}\S*/", "", sentence)

@@ -1,6 +1,6 @@
 """What the buttons of the page do.
 
-Each run is a generator that yields what its tab shows, so that it can be followed, and stopped by closing it.
+Each run is a generator that yields what its tab shows: progress is visible, and closing it stops the run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_SAMPLES = 1 << 25  # of all its channels, 134 MB
 MAX_CHARACTERS = 300  # of what is to be said
 MAX_STEPS = 100
 KEEP_SECONDS = 3600  # that files are kept
-REMOVED_DB = 40.0  # the most that the picture of what was removed tells apart
+REMOVED_DB = 40.0  # range of the picture of what was removed
 
 Outputs = tuple[str, ...]
 
@@ -53,9 +53,9 @@ class Runs:
         self._first: tuple[float, Outputs] | None = None
 
     def first_view(self, path: str, reference: str) -> Outputs:
-        """What a visitor finds: a recording before and after, with its scores.
+        """What a visitor sees first: a recording before and after, with its scores.
 
-        It is made for the first visitor, and anew when its files get old.
+        It is made for the first visitor, and again when its files are old.
         """
         if self._first is None or time.time() - self._first[0] > KEEP_SECONDS / 2:
             *_, (_, player, scores) = self.denoise(path, reference)
@@ -141,7 +141,7 @@ class Runs:
             UsageError: for unknown phones, words that cannot be read, or a setting out of its range.
         """
         if len(wanted) > MAX_CHARACTERS:
-            raise UsageError(f"That is long: give at most {MAX_CHARACTERS} characters.")
+            raise UsageError(f"The text is too long: give at most {MAX_CHARACTERS} characters.")
         _check_steps(steps)
         generator = Generator(self.model, steps=steps or None, pitch=pitch or None)
         draw = generator.say if kind == "words" else generator
@@ -212,7 +212,7 @@ class Runs:
         )
 
     def _new_folder(self) -> Path:
-        """A folder for the files of a run; those of runs an hour ago go."""
+        """A folder for the files of a run; those older than an hour are deleted."""
         for old in self.folder.iterdir():
             if time.time() - old.stat().st_mtime > KEEP_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
@@ -247,7 +247,7 @@ def read(path: str | None) -> audio.Audio:
 
 
 def watched(work: Callable[[Watch], None]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The states of a chain as an iterator, while `work` draws it in a thread.
+    """The states of a chain as an iterator, while `work` computes it in a thread.
 
     Closing the iterator ends the chain at its next step.
     """
@@ -271,7 +271,7 @@ def watched(work: Callable[[Watch], None]) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 class _Stopped(Exception):
-    """Ends a chain that nobody watches any more."""
+    """Ends a chain whose iterator is closed."""
 
 
 def _reference(path: str, noisy: audio.Audio) -> audio.Audio:
@@ -298,7 +298,7 @@ def _second_by_second(recording: audio.Audio) -> Iterator[np.ndarray]:
 
 def _check_steps(steps: int | None) -> None:
     if steps is not None and steps > MAX_STEPS:
-        raise UsageError(f"{steps} steps take long: give at most {MAX_STEPS} here.")
+        raise UsageError(f"{steps} steps take too long: give at most {MAX_STEPS} here.")
 
 
 def _track(path: Path, name: str, samples: np.ndarray, like: audio.Audio) -> views.Track:
@@ -310,7 +310,7 @@ def _panels(folder: Path, before: np.ndarray, after: np.ndarray, rate: int) -> l
     """Spectrograms of both, on one scale, and of what is removed."""
     levels = [plot.spectrogram(audio.mono(x).astype(np.float64), rate)[0] for x in (before, after)]
     top = max(float(level.max()) for level in levels)
-    # What lies below the range is black in both, whatever its difference.
+    # Below the range both are black, whatever their difference.
     first, second = (np.maximum(level, top - plot.RANGE_DB) for level in levels)
     pictures = {
         "Before": (first, top - plot.RANGE_DB, top),

@@ -1,4 +1,4 @@
-"""The server of the page: for this machine only unless told otherwise, and all its files in one folder."""
+"""The server of the page: by default for this machine only; all its files are in one folder."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def serve(
     Args:
         model: as in `checkpoint.locate`; the shipped model by default.
         host: address to listen on; the default is reached from this machine only.
-        port: 0 takes any that is free.
-        ready: is told the address of the page once it can be opened.
+        port: 0 takes any free one.
+        ready: called with the address of the page once it can be opened.
 
     Raises:
-        UsageError: if the address or port cannot be had.
+        UsageError: if the address or port cannot be used.
         SpeechjemError: if gradio is not installed.
         ModelError: if the model cannot be loaded.
     """
@@ -62,8 +62,7 @@ def create(model: SpeechModel, folder: Path, hosts: tuple[str, ...] = LOOPBACK) 
     Args:
         model: for all users.
         folder: for all files; nothing outside of it is served.
-        hosts: names by which browsers may call the server, so that no other site can by a name of its own
-            (DNS rebinding).
+        hosts: host names that requests may have, against DNS rebinding by other sites.
 
     Raises:
         SpeechjemError: if gradio is not installed.
@@ -86,7 +85,7 @@ def create(model: SpeechModel, folder: Path, hosts: tuple[str, ...] = LOOPBACK) 
     made = folder / "runs"
     made.mkdir()
     blocks = page.build(Runs(model, made))
-    # Without this a mounted page takes any path that a client names for an upload of its own, and serves it.
+    # Without this, a mounted page takes any path that a client sends for an upload, and serves it.
     blocks.has_launched = True
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gradio.mount_gradio_app(
@@ -100,7 +99,7 @@ def create(model: SpeechModel, folder: Path, hosts: tuple[str, ...] = LOOPBACK) 
 
 
 class _Local:
-    """Tells browsers the policy, and refuses to fetch files from other servers, which Gradio would."""
+    """Sends the policy to browsers, and refuses to fetch files from other servers, which Gradio would do."""
 
     def __init__(self, app: Any):
         self.app = app
