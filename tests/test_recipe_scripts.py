@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import runpy
 import subprocess
 import sys
@@ -11,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from support import ENVIRONMENT, RECIPES
+from support import ENVIRONMENT, RECIPES, run
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.relative_to(RECIPES) for path in RECIPES.rglob("*.py"))
-NOON = ROOT / "models" / "base"
+BASE = ROOT / "models" / "base"
 
 
 @pytest.fixture
@@ -63,8 +64,22 @@ def test_what_a_script_takes_from_the_package_and_from_the_steps_is_there(path):
             assert node.attr in common
 
 
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in RECIPES.glob("*/README.md")), ids=lambda folder: folder.name
+)
+def test_a_recipe_says_what_its_stages_are_and_has_their_scripts(folder):
+    shown = run(folder / "run.sh", "--help").stdout
+    assert f"Usage: recipes/{folder.name}/run.sh" in shown
+    assert "Stages: " in shown
+    places = {"$here": folder, "$local": folder / "local", "$steps": RECIPES / "steps"}
+    for name in re.findall(r'python "?([$\w./]+\.py)\b', (folder / "run.sh").read_text()):
+        for variable, place in places.items():
+            name = name.replace(variable, str(place))
+        assert (folder / name).is_file(), name
+
+
 def test_the_ceiling_is_above_the_model_and_the_model_above_the_input(script, pairs):
-    table = rows(script("denoise/local/ceiling.py", NOON, pairs / "noisy", pairs / "clean"))
+    table = rows(script("denoise/local/ceiling.py", BASE, pairs / "noisy", pairs / "clean"))
     esto = {name: float(cells[1]) for name, cells in table.items() if name not in ("gain", "---")}
     assert esto["noisy input"] < esto["model"] < esto["oracle, STFT bins"]
 
@@ -79,7 +94,7 @@ def test_the_stream_is_beside_the_whole_recording(script, pairs):
 
 def test_the_denoising_recipe_writes_the_tables_of_its_stages(pairs, tmp_path):
     command = [RECIPES / "denoise" / "run.sh", "--stage", 2, "--stop-stage", 2]
-    words = [*command, NOON, pairs / "noisy", pairs / "clean", tmp_path]
+    words = [*command, BASE, pairs / "noisy", pairs / "clean", tmp_path]
     subprocess.run(list(map(str, words)), check=True, env=ENVIRONMENT, capture_output=True)
     assert "oracle" in (tmp_path / "ceiling.md").read_text()
 
@@ -91,7 +106,7 @@ def test_stages_have_shares_of_the_whole(script):
 
 
 def test_gaps_are_filled_better_than_with_silence(script, pairs):
-    out = script("generate/local/gaps.py", NOON, pairs / "clean", "--count", 1, "--gaps", 0.04)
+    out = script("generate/local/gaps.py", BASE, pairs / "clean", "--count", 1, "--gaps", 0.04)
     lines = [line.split("|")[1:-1] for line in out.splitlines() if line.startswith("| 40 ms")]
     stoi = {filled.strip(): float(value) for _, filled, _, value, _ in lines}
     assert stoi["silence"] < stoi["and steps along E(x)"]
