@@ -71,7 +71,7 @@ def test_a_recipe_says_what_its_stages_are_and_has_their_scripts(folder):
     shown = run(folder / "run.sh", "--help").stdout
     assert f"Usage: recipes/{folder.name}/run.sh" in shown
     assert "Stages: " in shown
-    places = {"$here": folder, "$local": folder / "local", "$steps": RECIPES / "steps"}
+    places = {"$here": folder, "$local": folder / "local", "$steps": RECIPES / "steps", "$recipes": RECIPES}
     for name in re.findall(r'python "?([$\w./]+\.py)\b', (folder / "run.sh").read_text()):
         for variable, place in places.items():
             name = name.replace(variable, str(place))
