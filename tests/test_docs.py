@@ -21,6 +21,7 @@ import speechjem
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RECIPES = sorted((ROOT / "recipes").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PLAIN = re.compile(r"speechjem [^|<>$&;]*")
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -85,7 +86,7 @@ def test_the_navigation_has_every_page():
     text = re.sub(r"!!python/name:\S+", "", (ROOT / "mkdocs.yml").read_text())
     nav = str(yaml.safe_load(text)["nav"])
     written = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
-    beside = [name(page) for page in (ROOT / "recipes").rglob("README.md")]  # which lead to their results
+    beside = [name(page) for page in RECIPES if page.name == "README.md"]  # which lead to their results
     assert [page for page in written + beside if page not in nav] == []
 
 
@@ -111,7 +112,7 @@ def test_every_command_and_option_has_its_man_page(tmp_path):
     assert "EXIT STATUS" in page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md", *RECIPES], ids=name)
 def test_prose_fits_a_screen(page):
     """Tables, commands and references may be longer than 120 characters."""
     lines = page.read_text().splitlines()

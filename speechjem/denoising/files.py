@@ -63,32 +63,16 @@ class FileDenoiser:
         with pipes.input_file(source) as readable, pipes.output_file(target, raw) as writable:
             recording = audio.open_file(readable, self.raw_rate)
             pieces = denoiser.pieces(lambda: until_stopped(recording.chunks()), recording.sample_rate)
-            audio.write(
-                writable,
-                self._told(pieces, source, recording.frames),
-                recording.sample_rate,
-                channels=recording.channels,
-                frames=recording.frames,
-                subtype=recording.subtype,
-                bit_rate=recording.bit_rate,
-                tags=recording.tags,
-                software=None if target == pipes.PIPE else label,
-                force=self.force,
-            )
+            write = functools.partial(
+                audio.write, sample_rate=recording.sample_rate, channels=recording.channels,
+                frames=recording.frames, subtype=recording.subtype, bit_rate=recording.bit_rate,
+                tags=recording.tags, force=self.force,
+            )  # fmt: skip
+            told = self._told(pieces, source, recording.frames)
+            write(writable, told, software=None if target == pipes.PIPE else label)
             written = audio.open_file(writable)
             if removed:
-                audio.write(
-                    removed,
-                    until_stopped(_difference(recording, written)),
-                    recording.sample_rate,
-                    channels=recording.channels,
-                    frames=recording.frames,
-                    subtype=recording.subtype,
-                    bit_rate=recording.bit_rate,
-                    tags=recording.tags,
-                    software=label,
-                    force=self.force,
-                )
+                write(removed, until_stopped(_difference(recording, written)), software=label)
             return written.frames / written.sample_rate
 
     def _told(self, pieces: Iterable[np.ndarray], source: Path, frames: int) -> Iterator[np.ndarray]:
