@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
 from ..errors import SpeechjemError
 from ..models import checkpoint
 from ..models.speech import SpeechModel
@@ -55,7 +54,7 @@ def write(path: Path, model: SpeechModel, steps: int) -> None:
     graph = Tracing(shapes)
     results = zip(frames(*graph.values), (frame, ("channels", 1), state), strict=True)
     facts = {
-        "format": FORMAT, "speechjem": __version__, "sha256": checkpoint.sha256(model),
+        "format": FORMAT, "sha256": checkpoint.sha256(model),
         "sample_rate": config.sample_rate, "window": config.window, "hop": config.hop, "level": config.level,
         "state": frames.size, "steps": steps,
     }  # fmt: skip
