@@ -78,6 +78,15 @@ def test_a_recipe_says_what_its_stages_are_and_has_their_scripts(folder):
         assert (folder / name).is_file(), name
 
 
+def test_speakers_held_out_are_those_given_or_those_of_the_corpus(tmp_path):
+    held_out = runpy.run_path(str(RECIPES / "steps" / "common.py"))["held_out"]
+    assert held_out(tmp_path, ["amy"]) == {"amy"}
+    with pytest.raises(SystemExit, match="--speakers"):
+        held_out(tmp_path, None)
+    (tmp_path / "dev_speakers").write_text("dot\nhal\n")
+    assert held_out(tmp_path, None) == {"dot", "hal"}
+
+
 def test_the_ceiling_is_above_the_model_and_the_model_above_the_input(script, pairs):
     table = rows(script("denoise/local/ceiling.py", BASE, pairs / "noisy", pairs / "clean"))
     esto = {name: float(cells[1]) for name, cells in table.items() if name not in ("gain", "---")}

@@ -44,6 +44,6 @@ if runs 5; then
     python "$here/local/compare.py" "$model" "$noisy" "$clean" | tee "$out/peers.md"
 fi
 if runs 6 && [ -n "$data" ]; then
-    python "$here/local/recogniser.py" "$model" "$data" "$noise" --speakers 19 7859 1867 3242 --count 150 \
+    python "$here/local/recogniser.py" "$model" "$data" "$noise" --count 150 \
         --recogniser whisper --strength 0.3 0.5 0.7 1 | tee "$out/recogniser.md"
 fi

@@ -22,19 +22,18 @@ fi
 data=$1 noise=$2 out=$3
 models=("${@:4}")
 here=$(dirname "$0")
-speakers="--speakers 19 7859 1867 3242" # held out in training
 mkdir -p "$out"
 
 if runs 1; then
-    python "$here/local/calibration.py" "$data" "${models[@]}" $speakers --picture "$out/reliability.png" |
+    python "$here/local/calibration.py" "$data" "${models[@]}" --picture "$out/reliability.png" |
         tee "$out/calibration.md"
 fi
 if runs 2; then
-    python "$here/local/out_of_distribution.py" "$data" "${models[@]}" $speakers --noise "$noise" |
+    python "$here/local/out_of_distribution.py" "$data" "${models[@]}" --noise "$noise" |
         tee "$out/out_of_distribution.md"
 fi
 if runs 3; then
-    python "$here/local/adversarial.py" "$data" "${models[@]}" $speakers | tee "$out/adversarial.md"
+    python "$here/local/adversarial.py" "$data" "${models[@]}" | tee "$out/adversarial.md"
 fi
 if runs 4; then
     python "$here/local/semi_supervised.py" "$here/conf/semi_supervised.yaml" "$data" --out "$out/semi.jsonl"

@@ -21,21 +21,20 @@ if [ $# -ne 4 ]; then
 fi
 model=$1 data=$2 clean=$3 out=$4
 local=$(dirname "$0")/local
-speakers="--speakers 19 7859 1867 3242" # held out in training
 vocoder=$out/vocoder.safetensors
 mkdir -p "$out"
 
 if runs 1 && [ ! -e "$vocoder" ]; then
-    python "$local/train_vocoder.py" "$model" "$data" "$vocoder" $speakers
+    python "$local/train_vocoder.py" "$model" "$data" "$vocoder"
 fi
 if runs 2; then
-    python "$local/phone_scores.py" "$model" "$data" $speakers --confusion "$out/judge.png" | tee "$out/phones.md"
+    python "$local/phone_scores.py" "$model" "$data" --confusion "$out/judge.png" | tee "$out/phones.md"
 fi
 if runs 3; then
     python "$local/vowels.py" "$model" --labelled "$data" --chart "$out/vowels.png" | tee "$out/vowels.md"
 fi
 if runs 4; then
-    python "$local/words.py" "$model" "$data" $speakers --vocoder "$vocoder" | tee "$out/words.md"
+    python "$local/words.py" "$model" "$data" --vocoder "$vocoder" | tee "$out/words.md"
 fi
 if runs 5; then
     python "$local/inversion_scores.py" "$clean" --model "$model" --vocoder "$vocoder" | tee "$out/inversion.md"

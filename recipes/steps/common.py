@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +19,18 @@ def parser(documentation: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def held_out(data: Path, speakers: Sequence[str] | None) -> set[str]:
+    """The speakers given, or else those that the file dev_speakers of a data directory names."""
+    if speakers:
+        return set(speakers)
+    try:
+        return set((data / "dev_speakers").read_text().split())
+    except OSError:
+        raise SystemExit(
+            f"{data} has no file dev_speakers; name the speakers held out by --speakers."
+        ) from None
 
 
 def evenly(items: Sequence[T], count: int) -> Sequence[T]:

@@ -42,6 +42,9 @@ prepare() { # NAME PART ...
     done
     echo "Stage 0: preparing $1"
     $train_cmd "$exp/log/prepare_$1.log" python "$steps/prepare_librispeech.py" "${sources[@]}" "$data/$1"
+    if [ -z "$dev" ]; then
+        printf '%s\n' $held_out > "$data/$1/dev_speakers"
+    fi
     touch "$data/$1/.done"
 }
 
@@ -55,7 +58,7 @@ for set in $sets; do
         $train_cmd "$exp/log/align_$set.log" python "$steps/align.py" "$data/$set" --nj "$nj"
     fi
 done
-if runs 1 && grep -q '^speak:' "${confs[@]}" && [ ! -e "$data/$train/pitch.npz" ]; then
+if runs 1 && grep -q '^speak:' "$conf" && [ ! -e "$data/$train/pitch.npz" ]; then
     echo "Stage 1: measuring the pitch of $train" # for the training of generation
     $train_cmd "$exp/log/pitch_$train.log" python "$steps/pitch.py" "$data/$train" --nj "$nj"
 fi

@@ -1,6 +1,6 @@
 """Mix utterances of some speakers with noise, for measuring.
 
-python recipes/steps/make_pairs.py DATA OUT --speakers 19 7859 [--noise FOLDER] [--count 40]
+python recipes/steps/make_pairs.py DATA OUT [--noise FOLDER] [--count 40]
 
 Writes OUT/clean and OUT/noisy, files of the same names at the model's level; SNRs (--snr) in turn.
 Without --noise the noise is synthetic and coloured.
@@ -24,16 +24,17 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--noise", type=Path)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--snr", type=float, nargs="+", default=[0.0, 5.0, 10.0, 15.0])
     parser.add_argument("--longest", type=float, default=math.inf, help="seconds of an utterance")
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     rng = np.random.default_rng(0)
     noises = audio.find([arguments.noise]) if arguments.noise else []
-    utterances = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers]
+    utterances = [u for u in read_directory(arguments.data) if u.speaker in speakers]
     if arguments.longest < math.inf:
         utterances = [u for u in utterances if len(at_rate(u.read())) <= RATE * arguments.longest]
     chosen = common.evenly(utterances, arguments.count)

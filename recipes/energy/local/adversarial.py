@@ -1,6 +1,6 @@
 """How small a change of the frames fools the classifier, and whether a few Langevin steps undo it.
 
-    python recipes/energy/local/adversarial.py DATA --speakers 19 7859 1867 3242 MODEL [MODEL ...]
+    python recipes/energy/local/adversarial.py DATA MODEL [MODEL ...]
 
 Projected gradient descent (Madry et al. 2018; 10 steps, by foolbox) on the frames around a phone's middle,
 within an L-infinity ball of the size given, in standard deviations of normalised frames. Columns: accuracy
@@ -46,14 +46,15 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     print("| model | size | untouched | attacked | untouched, steps | attacked, steps |")
     print("|---|---|---|---|---|---|")
     for path in arguments.models:
         model = checkpoint.load(path)
-        x, labels = middles(model, arguments.data, arguments.speakers)
+        x, labels = middles(model, arguments.data, speakers)
         middle = Middle(model).eval()
 
         def accuracy(x: Tensor, middle: Middle = middle, labels: Tensor = labels) -> float:

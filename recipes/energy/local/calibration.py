@@ -1,6 +1,6 @@
 """Whether p(phone | frame) can be believed: calibration error, and a reliability diagram.
 
-    python recipes/energy/local/calibration.py DATA --speakers 19 7859 1867 3242 \
+    python recipes/energy/local/calibration.py DATA \
         --picture reliability.png MODEL [MODEL ...]
 
 Of all frames of the speakers named: accuracy, mean confidence, expected calibration error (Naeini et al.
@@ -33,9 +33,10 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--picture", type=Path, required=True)
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     figure, axis = plt.subplots(figsize=(4.5, 4.2), layout="constrained")
     axis.plot([0, 1], [0, 1], color="grey", linewidth=1)
@@ -43,7 +44,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for path in arguments.models:
         name, model = Path(path).name, checkpoint.load(path)
-        speech = utterances(model, arguments.data, arguments.speakers)
+        speech = utterances(model, arguments.data, speakers)
         found = [(model.jem.logits(x[None])[0].detach(), labels) for x, labels in speech]
         half = len(found) // 2
         first, second, everything = (joined(part) for part in (found[:half], found[half:], found))

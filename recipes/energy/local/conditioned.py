@@ -1,7 +1,7 @@
 """Whether the energy that denoises, E(x | noisy), is that of the classifier.
 
     pip install speechmos
-    python recipes/energy/local/conditioned.py MODEL DATA NOISE_FOLDER --speakers 19 7859 1867 3242
+    python recipes/energy/local/conditioned.py MODEL DATA NOISE_FOLDER
 
 Utterances of the speakers in noise, followed by the trained steps x_0 ... x_K, and by more steps of the last
 size. The first three tables look at the same frames, along the steps and of clean speech, whose phase is
@@ -42,14 +42,15 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
     parser.add_argument("noise", type=Path)
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--count", type=int, default=8)
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     torch.set_num_threads(1)
     model = checkpoint.load(arguments.model)
     noises = [audio.read(source.path) for source in audio.find([arguments.noise])]
-    known = [u for u in read_directory(arguments.data) if u.speaker in arguments.speakers and u.alignment]
+    known = [u for u in read_directory(arguments.data) if u.speaker in speakers and u.alignment]
     chosen = common.evenly([u for u in known if u.alignment.ends[-1] <= LONGEST], arguments.count)
     measured = Measured(model)
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """Whether the energy tells English speech from what is not.
 
-    python recipes/energy/local/out_of_distribution.py DATA --speakers 19 7859 1867 3242 \
+    python recipes/energy/local/out_of_distribution.py DATA \
         --noise NOISE_FOLDER MODEL [MODEL ...]
 
 Area under the ROC curve (0.5 is chance) of three scores of an excerpt of 1 s, each a mean over its frames:
@@ -53,12 +53,13 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--noise", type=Path, required=True)
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     rng = np.random.default_rng(0)
-    speech = list(taken(recordings(arguments.data, arguments.speakers)))
+    speech = list(taken(recordings(arguments.data, speakers)))
     clips = rng.permutation([str(source.path) for source in audio.find([arguments.noise])])[: 2 * COUNT]
     spoken = {language: list(taken([synthesised(language)])) for language in DECLARATION}
     english = spoken.pop("en-us")

@@ -1,6 +1,6 @@
 """Generated phones, measured by what does not know the model, beside real ones and copy-synthesised ones.
 
-python recipes/generate/local/phone_scores.py MODEL CORPUS/train-clean-5 --speakers 19 7859 1867 3242
+python recipes/generate/local/phone_scores.py MODEL CORPUS/train-clean-5
 
 The judge (`judge.py`) is trained on real speech of all other speakers. Utterances of the speakers named are
 said again by the model: their phones, with their durations. `copy` is the recordings themselves
@@ -38,17 +38,18 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--training", type=int, default=400, help="recordings to train the judge on")
     parser.add_argument("--count", type=int, default=60, help="utterances to say again")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--confusion", type=Path, help="picture of the judge's confusions to write")
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     generator = Generator(arguments.model)
     utterances = [u for u in read_directory(arguments.data) if u.alignment is not None]
-    others = [u for u in utterances if u.speaker not in arguments.speakers]
-    held_out = [u for u in utterances if u.speaker in arguments.speakers]
+    others = [u for u in utterances if u.speaker not in speakers]
+    held_out = [u for u in utterances if u.speaker in speakers]
     training = gather((real(u), u) for u in spread(others, arguments.training))
     said = spread(held_out, arguments.count)
     kinds = {

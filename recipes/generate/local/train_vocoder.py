@@ -1,10 +1,10 @@
 """Train the vocoder of `vocoder.py` on clean speech.
 
 pip install auraloss
-python recipes/generate/local/train_vocoder.py MODEL DATA OUT.safetensors --speakers 19 7859 --minutes 40
+python recipes/generate/local/train_vocoder.py MODEL DATA OUT.safetensors --minutes 40
 
-MODEL is a speechjem model, for its features; DATA is a data directory, of which the speakers named are left
-out. The loss is that of spectra at four resolutions (Yamamoto et al. 2020, Parallel WaveGAN, without its
+MODEL is a speechjem model, for its features; DATA is a data directory, of which the held-out speakers are
+left out. The loss is that of spectra at four resolutions (Yamamoto et al. 2020, Parallel WaveGAN, without its
 discriminator; the package auraloss), none of which has the vocoder's own hop.
 """
 
@@ -34,14 +34,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--unlabelled", type=Path)
-    parser.add_argument("--speakers", nargs="*", default=[])
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--minutes", type=float, default=40.0)
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     fbank = checkpoint.load(arguments.model).fbank
-    corpus = load_corpus(
-        arguments.data, arguments.unlabelled, None, arguments.speakers, fbank.config.sample_rate
-    )
+    corpus = load_corpus(arguments.data, arguments.unlabelled, None, speakers, fbank.config.sample_rate)
     fit(vocoder.Vocoder(fbank), [*corpus.labelled, *corpus.unlabelled], arguments.minutes, arguments.out)
 
 

@@ -1,7 +1,7 @@
 """Words that an independent recogniser (pocketsphinx) hears in generated sentences, and their DNSMOS.
 
 pip install pocketsphinx jiwer speechmos
-python recipes/generate/local/words.py MODEL CORPUS/train-clean-5 --speakers 19 7859 1867 3242 --count 50
+python recipes/generate/local/words.py MODEL CORPUS/train-clean-5 --count 50
 
 Sentences are those of the speakers named, of 4 to 30 words; the recogniser has its own acoustic and language
 models. Rows: the recordings; the same by way of log-mel frames (`copy`); the text said by the model, with
@@ -37,11 +37,12 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--speakers", nargs="+", required=True)
+    parser.add_argument("--speakers", nargs="+", help="held out; those in DATA/dev_speakers by default")
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--pitch", type=float, default=120.0)
     parser.add_argument("--vocoder", type=Path)
     arguments = parser.parse_args()
+    speakers = common.held_out(arguments.data, arguments.speakers)
 
     warnings.simplefilter("ignore")  # words that the dictionary lacks
     generator = Generator(arguments.model)
@@ -55,7 +56,7 @@ def main() -> None:
     utterances = [
         u
         for u in read_directory(arguments.data)
-        if u.speaker in arguments.speakers and 4 <= len(texts[u.name].split()) <= 30
+        if u.speaker in speakers and 4 <= len(texts[u.name].split()) <= 30
     ]
     utterances = spread(utterances, arguments.count)
     spoken = [texts[u.name].strip() for u in utterances]
