@@ -1,4 +1,4 @@
-"""What the suffixes of recordings tell: which are written, which are read, and which another tool reads."""
+"""Suffixes of recordings: which are written, which are read, and which need another tool."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The level of a recording, followed over time.
 
-A network hears recordings at one nominal level. One gain for a whole recording would be that of its loudest
-event: a bang would push the speech around it below what the network takes for speech, and a talker who moves
-away would fade. So the gain follows the recording, slowly enough to be inaudible to the network, and is taken
+The network gets recordings at one nominal level. One gain for a whole recording would depend on its loudest
+event: beside a bang, speech would be too soft to be recognised as speech, and a talker who moves away would
+fade. So the gain follows the recording, slowly enough to be inaudible to the network, and is taken
 back after the enhancement: the output has the level of the input.
 
 The level at a time is the lower one of the levels before and after it. Each of these is the power that four
@@ -22,9 +22,9 @@ WINDOW = 3.0  # seconds
 SHARE = 80  # percent of the blocks that lie below the level
 SMOOTH = 0.5  # seconds over which the level moves
 LOUDER = 2.0  # dB by which the level lies above the RMS of running speech
-USUAL = -30.0  # dB re full scale: the level of what nothing was heard of
-RANGE = 46.0  # dB below its highest level that a recording is followed; what is softer is silence
-LOWEST = -66.0  # dB re full scale: as far down a stream is followed, which does not know its highest level
+USUAL = -30.0  # dB re full scale: the level that is assumed before anything is known
+RANGE = 46.0  # dB below the highest level of a recording down to which it is followed; below is silence
+LOWEST = -66.0  # dB re full scale: the lowest level of a stream, whose highest level is not known
 
 
 class Powers:
@@ -147,7 +147,7 @@ def past_gain(samples: np.ndarray, target: float, rate: int, begun: bool = False
         samples: shape (channels, samples).
         target: as in `Curve`.
         rate: sample rate in Hz.
-        begun: whether the same was heard just before.
+        begun: whether sound of the same level came before.
     """
     powers = Powers(len(samples), rate)
     powers.push(Above(len(samples), rate).push(samples))

@@ -98,7 +98,7 @@ def runs(file: BinaryIO, place: int, size: int) -> Iterator[Run]:
 
 
 def counted(header: bytes, count: int) -> bytes:
-    """A first frame of layer 3 that says how many frames come after it, and sounds like nothing."""
+    """A silent first frame of layer 3, which says how many frames follow."""
     for bits in range(1, 15):  # one long enough for it
         start = bytes([0xFF, header[1] | 1, bits << 4 | header[2] & 0x0C, header[3]])
         found = frame(start)

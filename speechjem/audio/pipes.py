@@ -1,4 +1,4 @@
-"""Standard input and output as audio files, for Kaldi's wav.scp and for chains with sox or ffmpeg.
+"""Standard input and output as audio files, for Kaldi's wav.scp and for pipes with sox or ffmpeg.
 
 Both pass through a temporary file: a recording is read twice (for its level first), a wav header needs the
 length, and a pipe that breaks leaves nothing half-done behind.
@@ -62,7 +62,7 @@ def output_file(path: Path, raw: bool = False) -> Iterator[Path]:
         try:
             _send(file, raw)
         except OSError as error:
-            # Python would try to flush what is left at exit, and complain.
+            # Else Python flushes the rest at exit, and reports the error again.
             sys.stdout = None
             advice = "free space" if error.errno == errno.ENOSPC else "give it to a file or a program"
             message = f"Standard output cannot be written ({error.strerror}); {advice}."

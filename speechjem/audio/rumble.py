@@ -1,4 +1,4 @@
-"""Rumble: what lies below every voice.
+"""Rumble: noise below the pitch of every voice.
 
 Wind, traffic and handling put most of their power below 60 Hz, where no voice has its pitch, but where frames
 of 32 ms cannot tell the two apart. A sharp high-pass before the analysis removes it, as telephones and voice
@@ -56,15 +56,16 @@ class RumbleFilter:
         return filtered[:, self.taps.shape[1] - 1 : heard.shape[1]].astype(np.float32)
 
     def flush(self) -> np.ndarray:
-        """The rest: as many samples came out as went in."""
+        """The remaining samples: in all, as many come out as went in."""
         return self.push(np.zeros((len(self.kept), self.taps.shape[1] // 2), np.float32))
 
 
 class Above:
-    """What lies above the rumble, at once: its power is right, its phase is not. For measuring levels.
+    """A high-pass without delay, for measuring levels: the powers are right, the phases are not.
 
-    A filter that is sharp and has no delay turns the phase of low voices, which no listener but every
-    signal-to-noise ratio hears; so a stream measures through this filter, and leaves rumble to the gain.
+    A sharp filter without delay changes the phase of low voices. Listeners do not hear that, but it lowers
+    every signal-to-noise ratio. So a stream measures its level through this filter, and leaves rumble to the
+    gain.
 
     Args:
         channels: their number.

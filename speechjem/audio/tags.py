@@ -1,4 +1,4 @@
-"""What a file says about its recording: titles and the like, and the chunks of Broadcast Wave."""
+"""Metadata of a recording: titles and the like, and the chunks of Broadcast Wave."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = 1000  # chunks looked at
 
 @dataclass(frozen=True)
 class Tags:
-    """What can be said beside the samples.
+    """Metadata beside the samples.
 
     Attributes:
         texts: pairs of a name of `NAMES` and what it is.
@@ -50,7 +50,7 @@ def tags_of(path: Path, streams: Sequence[Stream]) -> Tags:
 
 
 def put_texts(file: soundfile.SoundFile, tags: Tags) -> None:
-    """Say the texts in a file that is to be written, as far as its format has a place for them."""
+    """Set the texts of a file that is to be written, as far as its format has fields for them."""
     for name, text in tags.texts:
         with contextlib.suppress(soundfile.SoundFileError):
             setattr(file, name, text)

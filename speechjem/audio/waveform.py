@@ -1,4 +1,4 @@
-"""What callers give as samples: an array, or why it cannot be meant."""
+"""Samples that callers give: an array, or an error that says why they cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app, its entry point, and how it speaks: results on stdout, sentences on stderr."""
+"""The app and its entry point: results go to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INTERRUPTED = 130  # exit code
 
 def main() -> NoReturn:
     """Entry point: errors become a sentence on stderr and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as tidily as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     _open_standard_streams()
     codecs.register_error("spell-out", _spell_out)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -60,15 +60,15 @@ def main() -> NoReturn:
     except OSError as error:
         name = error.filename or "The output"
         complain(f"{name} cannot be written ({error.strerror}); free space, or choose another place.")
-        sys.stdout = None  # else Python tries once more at exit, and complains
+        sys.stdout = None  # else Python flushes it again at exit, and reports the error again
         sys.exit(1)
     sys.exit(0)
 
 
 def _open_standard_streams() -> None:
-    """Open those that are closed, lest a file that is opened take their place, and get what is printed.
+    """Open the standard streams that are closed: the next file that is opened would get their output.
 
-    To read from standard input, or to write to standard output, stays an error; messages are lost.
+    Reading standard input and writing standard output remain errors; messages are lost.
     """
     for number, (name, flags) in enumerate(
         {"stdin": os.O_WRONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}.items()
@@ -82,7 +82,7 @@ def _open_standard_streams() -> None:
 
 
 def _spell_out(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What cannot be encoded: names of files may be any bytes, and a terminal may lack a sign."""
+    """Escapes for what cannot be encoded: names of files may be any bytes, terminals may lack letters."""
     assert isinstance(error, UnicodeEncodeError)
     part = error.object[error.start : error.end]
     if all("\udc80" <= sign <= "\udcff" for sign in part):
@@ -91,7 +91,7 @@ def _spell_out(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # takes none before Python 3.11
-    """Writes to what stderr is at the time: a progress bar takes its place, to stay below."""
+    """Writes to the current sys.stderr: a progress bar replaces it, so that messages appear above the bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr  # setStream would flush the one before, which may be closed
@@ -99,7 +99,7 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # takes none be
 
 
 class _OneLine(logging.Formatter):
-    """Names come from others: what a terminal would obey is spelt out."""
+    """Escapes control characters: a file name must not command the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

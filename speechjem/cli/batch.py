@@ -1,4 +1,4 @@
-"""Work on many files: who is told of what, and how it ends."""
+"""Work on many files: progress, messages and the exit code."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 def threads() -> int:
-    """How many files at once, unless the user says."""
+    """Default number of files at once."""
     import torch
 
     return torch.get_num_threads()
 
 
 def progress_bar(verb: str, total: int) -> Bar:
-    """A progress bar, unless every file is told of, or nothing."""
+    """A progress bar, which is shown with neither --verbose nor --quiet."""
     from .progress import Bar
 
     return Bar(verb, total, shown=log.level == logging.WARNING)
 
 
 def each(outcomes: Iterator[Outcome], bar: Bar, report: Callable[[Outcome], None] | None = None) -> None:
-    """Report what becomes of every job; name the ones that fail, and exit with 1 if there are any."""
+    """Report every outcome; name the jobs that fail, and exit with 1 if there are any."""
     failures = done = 0
     try:
         with bar:

@@ -20,7 +20,7 @@ SHOWN = 20  # problems of a data directory
 
 
 PhoneMap = Annotated[
-    Path | None, typer.Option("--map", help="Table 'PHONE OURS', for phones that are spelt in another way.")
+    Path | None, typer.Option("--map", help="Table with lines 'PHONE OURS', for other names of phones.")
 ]
 Directory = Annotated[Path, typer.Argument(help="Data directory, with wav.scp and utt2spk.")]
 
@@ -104,7 +104,7 @@ def import_ctm(
 @data.command("import-textgrid")
 def import_textgrid(
     directory: Directory,
-    folder: Annotated[Path, typer.Argument(help="Folder of TextGrids, each called like its utterance.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of TextGrids, each named as its utterance.")],
     tier: Annotated[str, typer.Option(help="Interval tier that has the phones.")] = "phones",
     phone_map: PhoneMap = None,
     force: Force = False,
@@ -154,8 +154,8 @@ def to_lhotse(
 @data.command("shard")
 def shard_data(
     directory: Directory,
-    out: Annotated[Path, typer.Argument(help="Folder of the shards, which must not be there yet.")],
-    shard_minutes: Annotated[float, typer.Option(help="Speech in a shard.")] = 10.0,
+    out: Annotated[Path, typer.Argument(help="Folder of the shards, which must not exist yet.")],
+    shard_minutes: Annotated[float, typer.Option(help="Minutes of speech per shard.")] = 10.0,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", min=1, help="Utterances to read and encode at once.")
     ] = 1,

@@ -54,18 +54,18 @@ def denoise(
     rate: Annotated[int | None, typer.Option(min=1, help="Sample rate of a raw pipe in Hz.")] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", min=1, help="Files at once; as many as torch has threads by default."),
+        typer.Option("-j", "--jobs", min=1, help="Files at once; the number of torch's threads by default."),
     ] = None,
     scheduler: Scheduler = "local",
     removed: Annotated[
         Path | None,
-        typer.Option(help="File or folder for what is taken out: output + removed = input, to rounding."),
+        typer.Option(help="File or folder for what is removed: output + removed = input, up to rounding."),
     ] = None,
     skip_done: Annotated[
         bool,
         typer.Option(
             "--skip-done",
-            help="Go on with a corpus: leave out inputs whose outputs are up to date, and of these settings.",
+            help="Resume: skip inputs whose outputs exist, are up to date and have these settings.",
         ),
     ] = False,
     force: Force = False,
@@ -107,7 +107,7 @@ def denoise(
     ready, refused = writable(tasks, lambda job: force or job in again)
     unusable += refused
     bar = progress_bar("denoising", len(unusable) + len(ready))
-    # What a lost worker had is done again, over what it may have written.
+    # A job of a lost worker is done again, and may find its output written.
     work = replace(work, force=force or bool(again) or not is_local, progress=bar.at if is_local else None)
     outcomes = run(work, ready, jobs or threads(), scheduler)
     each(itertools.chain(unusable, outcomes), bar, _denoised if as_json else None)
@@ -139,7 +139,7 @@ def _denoised(outcome: Outcome) -> None:
         facts["output"] = str(target)
     if removed:
         facts["removed"] = str(removed[0])
-    if outcome.worker:  # also of a failure: it may be that only this one does not see the file
+    if outcome.worker:  # also with an error: perhaps only this worker cannot see the file
         facts["worker"] = outcome.worker
     if outcome.error:
         facts["error"] = str(outcome.error)

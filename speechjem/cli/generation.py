@@ -52,7 +52,7 @@ def generate(
         typer.Option(help="Mean pitch in Hz; that of --like by default, or else one that --seed draws."),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="How much utterances differ; the mode's own by default.")
+        float | None, typer.Option(help="Variation between utterances; the mode's default if not given.")
     ] = None,
     steps: Annotated[
         int | None,

@@ -1,4 +1,4 @@
-"""Commands that say what is in a recording, and how good it is."""
+"""Commands that describe a recording: phones, scores, pictures."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def score(
 def plot_recording(
     source: Annotated[Path, typer.Argument(help="Audio file.")],
     denoised: Annotated[
-        Path | None, typer.Argument(help="What came out of it; denoised now, and not kept, by default.")
+        Path | None, typer.Argument(help="Its denoised version; by default it is denoised now, and not kept.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Picture to write; in-plot.png by default.")

@@ -1,4 +1,4 @@
-"""The command that denoises while somebody speaks."""
+"""The command that denoises the microphone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ def live(
         typer.Option("-i", "--input", help="Microphone: its number in --list, or a part of its name."),
     ] = None,
     played: Annotated[
-        str | None, typer.Option("-o", "--output", help="Loudspeaker, or what other programs hear, likewise.")
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Output, likewise: a loudspeaker, or a virtual device that other programs record.",
+        ),
     ] = None,
     strength: Annotated[
         float, typer.Option(help="0 leaves the input untouched, 1 is the full effect.")
     ] = 1.0,
     model: Model = None,
-    show: Annotated[bool, typer.Option("--list", help="List the sound devices, and end.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the sound devices.")] = False,
     as_json: Json = False,
 ) -> None:
     """Denoise the microphone and play it at once, until Ctrl-C.

@@ -14,7 +14,7 @@ Model = Annotated[str | None, typer.Option(help=WHICH)]
 ModelName = Annotated[str | None, typer.Argument(help=WHICH)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Workers = Annotated[
-    int, typer.Option(min=0, help="Processes that draw batches ahead, for a GPU; changes no result.")
+    int, typer.Option(min=0, help="Processes that prefetch batches, for a GPU; results do not change.")
 ]
 Steps = Annotated[int | None, typer.Option(help="Number of steps; the model's by default.")]
 StepSize = Annotated[
@@ -25,9 +25,12 @@ Noise = Annotated[float | None, typer.Option(help="Noise added at each step.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
 AllowPipes = Annotated[
-    bool, typer.Option("--allow-pipes", help="Take commands in wav.scp; only from those whom you trust.")
+    bool,
+    typer.Option(
+        "--allow-pipes", help="Run commands in wav.scp; only for files from sources that you trust."
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines on stdout.")]
 Scheduler = Annotated[
     str,
     typer.Option(
@@ -50,6 +53,6 @@ Verbose = Annotated[
         callback=_set_verbosity,
         expose_value=False,
         show_default=False,
-        help="Report every file that is done; or report errors only, without progress bar and notes.",
+        help="Report every finished file; or only errors, without progress bar and notes.",
     ),
 ]

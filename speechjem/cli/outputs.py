@@ -20,11 +20,11 @@ SUFFIX = "-denoised"  # of the name of an output that goes beside its input
 
 
 def listed(inputs: list[Path], out: Iterable[Path] = ()) -> tuple[list[Source], list[Outcome]]:
-    """The recordings that inputs stand for, and what in their folders cannot be used.
+    """The recordings of the inputs, and the files of their folders that cannot be used.
 
     Args:
         inputs: files and folders.
-        out: folders of outputs, which are no inputs where they lie below one.
+        out: folders of outputs, which are not read where they lie below an input folder.
     """
     from .. import audio
 
@@ -33,14 +33,14 @@ def listed(inputs: list[Path], out: Iterable[Path] = ()) -> tuple[list[Source], 
 
 
 def collect(unusable: list[Outcome]) -> Callable[[Path, InputError], None]:
-    """What keeps the outcome of every file that cannot be used."""
+    """A callback that appends the outcome of every file that cannot be used."""
     from ..runtime.jobs import Outcome
 
     return lambda path, error: unusable.append(Outcome((path, path), error=error))
 
 
 def without_outputs(sources: list[Source]) -> list[Source]:
-    """The recordings but for those that came out of others of them."""
+    """The recordings without those that are outputs of others of them."""
     paths = {source.path.with_suffix("") for source in sources}
     names = {path.with_name(path.name + SUFFIX) for path in paths}
     places = {source.relative.with_suffix(""): source.path for source in sources}
@@ -55,7 +55,7 @@ def without_outputs(sources: list[Source]) -> list[Source]:
 
 
 def _is_mirrored(source: Source, places: dict[Path, Path]) -> bool:
-    """Whether a recording says that it is ours, and has the place of one that is not, further down."""
+    """Whether a recording is an output by its tag, and has the place of an input in a mirrored tree."""
     parts = source.relative.with_suffix("").parts
     tails = (Path(*parts[first:]) for first in range(1, len(parts)))
     originals = [places[tail] for tail in tails if tail in places]
@@ -104,7 +104,7 @@ def planned(sources: list[Source], inputs: list[Path], out: Path | None) -> list
 
 
 def with_removed(tasks: list[Job], sources: list[Source], inputs: list[Path], removed: Path) -> list[Job]:
-    """Where, besides, what is removed from each input goes."""
+    """The tasks with a third path: the output for what is removed."""
     from ..audio.pipes import PIPE
 
     if removed == PIPE or PIPE in inputs and (removed.is_dir() or not removed.suffix):
@@ -129,14 +129,14 @@ def _check_suffix(out: Path | None) -> None:
 
 
 def undone(tasks: list[Job], label: str) -> tuple[list[Job], set[Job], list[Outcome]]:
-    """What has no output that could stay, by what is known of those that exist.
+    """The tasks whose outputs are missing, outdated, or made with other settings.
 
     Args:
         tasks: input and outputs.
-        label: what outputs say that are made with the settings of now.
+        label: tag of outputs with the present settings.
 
     Returns:
-        What is to do; what of it is done again, over outputs that cannot stay; and what must not be.
+        The tasks to do; those of them that replace existing outputs; and those that are refused.
     """
     from ..denoising import done
     from ..runtime.jobs import Outcome
@@ -146,7 +146,7 @@ def undone(tasks: list[Job], label: str) -> tuple[list[Job], set[Job], list[Outc
     again, unsure, refused = set(), [], []
     for job in tasks:
         source, *targets = job
-        # An input is nobody's output: where it would be written over, that is refused.
+        # An output that is also an input is left to `writable`, which refuses to overwrite it.
         existing = [] if source in targets else list(filter(os.path.exists, targets))
         try:
             verdicts = {path: done.judge(source, path, label) for path in existing}
@@ -180,7 +180,7 @@ def _names(paths: list[Path], most: int = 10) -> str:
 
 
 def writable(tasks: list[Job], force: Callable[[Job], bool]) -> tuple[list[Job], list[Outcome]]:
-    """What can be written, or overwritten by `force`, and why the rest cannot."""
+    """The tasks whose outputs can be written, or overwritten by `force`, and why the others cannot."""
     from .. import audio
     from ..audio import pipes
     from ..runtime.jobs import Outcome

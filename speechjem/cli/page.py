@@ -14,7 +14,7 @@ def demo(
     host: Annotated[
         str, typer.Option(help="Address to listen on; the default is reached from this machine only.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.")] = 7860,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 7860,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     model: Model = None,
 ) -> None:

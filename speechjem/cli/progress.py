@@ -41,12 +41,12 @@ class Bar:
         self._progress.stop()
 
     def at(self, file: Path, share: float) -> None:
-        """Tell, from any thread, that a share of a file is done."""
+        """Set the finished share of a file, from any thread."""
         self._shares[file] = share
         self._draw()
 
     def done(self, file: Path) -> None:
-        """Tell that a file needs no more work."""
+        """Count a file as finished."""
         self._shares.pop(file, None)
         self._done += 1
         self._draw()

@@ -20,7 +20,7 @@ def train_model(
     ] = None,
     unlabelled: Annotated[str | None, typer.Option(help="Folder of more clean speech, or shards.")] = None,
     noise: Annotated[str | None, typer.Option(help="Folder of noise.")] = None,
-    held_out: Annotated[str | None, typer.Option(help="Kaldi data directory to measure on.")] = None,
+    held_out: Annotated[str | None, typer.Option(help="Kaldi data directory to validate on.")] = None,
     start: Annotated[str | None, typer.Option(help="Model to start from, instead of random weights.")] = None,
     out: Annotated[
         Path | None,
@@ -31,7 +31,7 @@ def train_model(
     allow_pipes: AllowPipes = False,
     verbose: Verbose = None,
 ) -> None:
-    """Train a model, or go on with a training that was interrupted (same command)."""
+    """Train a model, or resume a training that was interrupted (same command)."""
     from ..runtime import distributed
     from ..training.settings import read_config, with_data
     from ..training.speech import train
@@ -63,7 +63,7 @@ def train_image_model(
     device: Device = "auto",
     workers: Workers = 0,
 ) -> None:
-    """Train a model of images by the same objective, or go on with a training that was interrupted."""
+    """Train a model of images by the same objective, or resume a training that was interrupted."""
     from ..runtime import distributed
     from ..training.images import train
     from ..training.settings import read_image_config, with_data

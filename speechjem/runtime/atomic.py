@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and that replace others only when they are told to."""
+"""Atomic writes: files are whole or absent, and replace others only on request."""
 
 from __future__ import annotations
 
