@@ -1,4 +1,4 @@
-"""What is known of an output that exists: whether a run would make the same again.
+"""Whether an existing output is up to date: whether a run would make the same again.
 
 An output says how it was made, in the place that its format has for the program that made a file. What it
 does not say is told by its time and length.

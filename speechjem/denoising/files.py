@@ -85,7 +85,7 @@ class FileDenoiser:
 
 
 def _difference(recording: AudioFile, output: AudioFile) -> Iterator[np.ndarray]:
-    """Input minus output, piece by piece; a codec may have made the output shorter."""
+    """Input minus output, piece by piece; a codec may have shortened the output."""
     pieces = output.chunks()
     rest = np.zeros((recording.channels, 0), np.float32)
     for chunk in recording.chunks():

@@ -1,4 +1,4 @@
-"""Denoise what a microphone hears and play it at once."""
+"""Denoise a microphone and play it at once."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BLOCK_SECONDS = 0.02
 
 @dataclass
 class Played:
-    """What was done so far.
+    """Statistics of a live session.
 
     Attributes:
-        seconds: of sound that was heard.
+        seconds: of sound from the microphone.
         busy: seconds that its enhancement took.
         lost: blocks before which samples were lost, because this machine is too slow.
     """

@@ -31,7 +31,7 @@ class Transform(Protocol):
 
 
 class Whole:
-    """The transform of waveforms of nominal level that are there from beginning to end."""
+    """The transform of whole waveforms of nominal level."""
 
     def __init__(self, fbank: Fbank):
         self.fbank = fbank

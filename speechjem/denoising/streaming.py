@@ -1,4 +1,4 @@
-"""Denoising while the recording is still going on, with a fixed delay and bounded memory."""
+"""Denoising of streams, with a fixed delay and bounded memory."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class StreamDenoiser:
 
 
 def check(denoiser: Denoiser) -> None:
-    """Refuse what hears the future, or draws noise."""
+    """Refuse models that need the future, and settings that draw noise."""
     network = denoiser.model.config.network
     if not (network.causal and network.turn and network.phase):
         raise UsageError(
@@ -99,7 +99,7 @@ def check(denoiser: Denoiser) -> None:
 
 
 def _one_thread() -> Any:
-    """The products are too small for more threads: these would only wait for each other."""
+    """The matrix products are too small for several threads, which would only wait for each other."""
     return _libraries().limit(limits=1, user_api="blas")
 
 

@@ -150,11 +150,11 @@ class Adaptation:
         self.calls += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on exactly here."""
+        """The state, for an exact resume by `load_state_dict`."""
         return {"config": vars(self.config), "calls": self.calls, "scores": list(self.scores)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state."""
         self.config = LangevinConfig(**state["config"])
         self.calls, self.scores = state["calls"], list(state["scores"])
 
@@ -226,11 +226,11 @@ class ReplayBuffer:
         self.chains[labels, slots] = chains.detach().to(self.chains)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What `load_state_dict` needs to go on exactly here."""
+        """The state, for an exact resume by `load_state_dict`."""
         return {"chains": self.chains.to("cpu", copy=True), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state."""
         self.chains = state["chains"].to(self.chains.device, copy=True)
         self.generator.set_state(state["generator"])
 

@@ -191,7 +191,7 @@ class PesqDistance(torch.nn.Module):
                 "A PESQ loss needs torch-pesq; run: pip install 'speechjem[pesq-loss]'."
             ) from error
         self.distance = PesqLoss(1.0, sample_rate=sample_rate)
-        # The package's recursive filters walk along the samples, which a GPU does one by one.
+        # The package's recursive filters process samples one by one, which is slow on a GPU.
         self.distance.align_level = self._aligned
         self.distance.preemphasize = self._preemphasised
 

@@ -97,7 +97,7 @@ def _unspliced(x: Tensor, dilation: int) -> Tensor:
     return total
 
 
-# What autograd would make of the slices and of the slope are three times as many passes over memory.
+# Autograd's own backward passes of the slices and of the slope go over memory three times as often.
 class _Splice(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dilation: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Frames to waveform where there is no phase, in two ways.
+"""Frames to waveform without phases, in two ways.
 
 `griffin_lim` inverts the mel filterbank and finds the phase by torchaudio's fast Griffin-Lim algorithm
 (Griffin and Lim, IEEE ASSP 32, 1984; Perraudin et al., WASPAA 2013).

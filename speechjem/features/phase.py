@@ -1,4 +1,4 @@
-"""What neighbouring frames say about each other's phase.
+"""Phase relations between neighbouring frames.
 
 Frames that overlap see the same partials of a voice: X_t and X_(t-k) differ by a phase that the frequency
 fixes, and that noise does not keep. So the phase relations of a frame tell voice from noise, and where in a
