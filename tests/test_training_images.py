@@ -1,4 +1,4 @@
-"""Training on the digits of scikit-learn: it learns, samples, goes on where it stopped, and loads again."""
+"""Training on the digits of scikit-learn: it learns, samples, resumes, and loads again."""
 
 from __future__ import annotations
 
