@@ -15,7 +15,7 @@ demo: .venv/installed
 	$(BIN)/python samples/demo.py demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile  # a file a core, one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --durations 10  # a file a core, one thread each
 
 browser: .venv/installed
 	$(BIN)/python -m pytest tests/browser

@@ -1,4 +1,4 @@
-"""Models to look at: which there are, what is in one, and whether it is sound.
+"""The catalogue of models: finding, describing and verifying them.
 
 Names are what `checkpoint.locate` takes: a folder, a name on the hub, or None for the shipped model.
 """

@@ -240,7 +240,7 @@ def score_channels(reference: np.ndarray, estimate: np.ndarray, sample_rate: int
 
 
 def dnsmos(samples: np.ndarray, sample_rate: int) -> dict[str, Score]:
-    """What listeners would say of a recording without knowing the clean one, as a network predicts it.
+    """Listeners' ratings of a recording without a clean reference, as a network predicts them.
 
     DNSMOS P.835 of the package speechmos, whose network comes with it: quality of the speech, of the
     background, and overall, 1 (bad) to 5. Source: Reddy, Gopal, Cutler, "DNSMOS P.835: A non-intrusive
@@ -290,7 +290,7 @@ def dnsmos_file(path: str | os.PathLike[str]) -> dict[str, Score]:
 
 
 def check_dnsmos() -> None:
-    """See that DNSMOS can be computed.
+    """Check that DNSMOS can be computed.
 
     Raises:
         SpeechjemError: speechmos is not installed.

@@ -94,7 +94,7 @@ def before_after(
 
 
 def overview(before: Audio, after: Audio, classifier: Classifier, path: str | os.PathLike[str]) -> Path:
-    """Draw what denoising did to a recording, and what the model hears in it, over one time axis.
+    """Draw a recording before and after denoising, and its phones and energy, over one time axis.
 
     From above: the waveforms; the log-mel before and after, on one colour scale; the gain of every mel bin;
     the phone posteriors after; the energy of every frame, -logsumexp f(x), before and after. Channels are
@@ -324,7 +324,7 @@ def smooth(values: Array, rows: int = SMOOTHING) -> Array:
 
 
 def _checked(name: str, samples: ArrayLike) -> Array:
-    """Return the samples as float64, (samples,), or say what is wrong with them."""
+    """Return the samples as float64, (samples,), or raise an error that says what is wrong."""
     x = as_array(samples).astype(np.float64)
     if x.ndim != 1 or not len(x):
         raise InputError(f"The signal '{name}' must be one channel of samples, not of shape {x.shape}.")

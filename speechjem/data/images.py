@@ -230,7 +230,7 @@ READERS = {
 
 
 def to_unit(pixels: np.ndarray) -> Tensor:
-    """Bytes as numbers from -1 (0) to 1 (255), which is what networks see."""
+    """Bytes as numbers from -1 (0) to 1 (255), the input of networks."""
     return torch.from_numpy(pixels.astype(np.float32)) / 127.5 - 1
 
 

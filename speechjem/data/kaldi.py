@@ -130,7 +130,7 @@ Source = Path | str
 
 @dataclass(frozen=True)
 class Segment:
-    """Where in which recording an utterance is; the attributes are those of `Utterance`."""
+    """A recording and the part of it that is an utterance; the attributes are those of `Utterance`."""
 
     recording: str
     start: float = 0.0
@@ -142,7 +142,7 @@ Piece = tuple[int, str, Source, Segment]  # line, name, the recording's source
 
 
 def _pieces(directory: Path, allow_pipes: bool) -> tuple[Path, Iterable[Piece]]:
-    """The table that names the utterances, and what it says."""
+    """The table that names the utterances, and its content."""
     recordings = _recordings(directory, allow_pipes)
     segments = directory / "segments"
     if segments.exists():
@@ -214,7 +214,7 @@ def segment(value: str) -> Segment:
 
 
 def _piped(command: str) -> Audio:
-    """What a command writes, by way of a file, for the header of a pipe does not know its length."""
+    """The output of a command, through a file, because the header in a pipe lacks the length."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "piped.wav"
         with path.open("wb") as file:

@@ -198,7 +198,7 @@ def _by_id(manifest: Any) -> dict[str, Any]:
 
 
 def _check(supervision: SupervisionSegment, recording: Recording | None) -> None:
-    """Refuse what a data directory cannot say."""
+    """Refuse what a data directory cannot represent."""
     name = f"Supervision {supervision.id}"
     for word in filter(None, (supervision.id, supervision.recording_id, supervision.speaker)):
         if fields(word) != [word]:
@@ -253,7 +253,7 @@ def _is_whole(supervision: SupervisionSegment, recording: Recording) -> bool:
 
 
 def _genders(supervisions: Iterable[SupervisionSegment], speakers: dict[str, str]) -> list[list[str]]:
-    """Lines of spk2gender, m or f as Kaldi wants it; none unless all speakers have one."""
+    """Lines of spk2gender, m or f as in Kaldi; none unless all speakers have one."""
     genders = {speakers[s.id]: (s.gender or "")[:1].lower() for s in supervisions}
     return [[*line] for line in genders.items()] if set(genders.values()) <= {"m", "f"} else []
 

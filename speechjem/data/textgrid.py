@@ -82,6 +82,6 @@ def _intervals(path: Path, tier: str) -> list[tuple[float, float, str]]:
         if isinstance(found, IntervalTier):
             return [(float(entry.start), float(entry.end), entry.label.strip()) for entry in found.entries]
         names = ", ".join(map(str, grid.tierNames))
-    except Exception as error:  # praatio's parser raises what a damaged file makes it trip over
+    except Exception as error:  # praatio's parser raises many kinds for a damaged file
         raise InputError(f"{path} cannot be read as a TextGrid ({type(error).__name__}: {error}).") from error
     raise InputError(f"{path} has no interval tier {tier!r}; it has: {names}.")

@@ -1,4 +1,4 @@
-"""What is wrong with a Kaldi data directory, all of it, each with file and line; and what can be mended.
+"""Validation of Kaldi data directories: every fault with file and line; and how to mend them.
 
 Kaldi's own tools (`utils/validate_data_dir.sh`, `utils/fix_data_dir.sh`) are the model for what is looked at.
 """
@@ -102,7 +102,7 @@ def _problems(
 
 @dataclass(frozen=True)
 class Mended:
-    """What mending did not keep, or did not look at.
+    """The result of mending: what was left out, and which files were not read.
 
     Attributes:
         left_out: names of utterances, sorted.
@@ -195,7 +195,7 @@ def _emptiness(table: list[Line]) -> Iterator[str]:
 
 
 def _open(line: Line, lengths: dict[str, float]) -> str | None:
-    """Note the seconds of a recording, or say why it cannot be opened."""
+    """Record the duration of a recording, or the reason why it cannot be opened."""
     if line.is_pipe:
         return line.says(f"{line.key} is a pipe; pass --allow-pipes, or write the audio to a file.")
     path = line.path.parent / line.value
@@ -226,7 +226,7 @@ def _segments(table: list[Line], recordings: set[str], lengths: dict[str, float]
 
 
 def _durations(segments: list[Line], lengths: dict[str, float]) -> dict[str, float]:
-    """Seconds of every segment that is one and whose end is known."""
+    """Duration of every valid segment whose end is known."""
     seconds = {}
     for line in segments:
         with contextlib.suppress(InputError):
@@ -252,7 +252,7 @@ def _same_keys(tables: dict[str, list[Line]], utterances: set[str]) -> Iterator[
 
 
 def _strays(tables: dict[str, list[Line]], utterances: set[str]) -> Iterator[str]:
-    """Lines of what is in no utterance, in the tables that are not looked at otherwise."""
+    """Lines without an utterance, in the tables that are not checked otherwise."""
     known = _names(tables, utterances)
     for name, table in tables.items():
         if name in TABLES:
@@ -289,7 +289,7 @@ def _speakers(spk2utt: list[Line], utt2spk: list[Line]) -> Iterator[str]:
 
 
 def _alignment(table: list[Line], utterances: set[str], ends: dict[str, float]) -> Iterator[str]:
-    """Phones that are none, or lie in no utterance, past its end, or over one another."""
+    """Unknown phones, and phones in no utterance, past its end, or overlapping."""
     last: dict[str, float] = {}
     for line in table:
         rest = line.fields

@@ -56,7 +56,7 @@ def log_posterior(model: SpeechModel, samples: np.ndarray) -> np.ndarray:
 
 
 class DenoiseProbe:
-    """A small fixed set of held-out speech in held-out noise, to follow a training by.
+    """A small fixed set of held-out speech in held-out noise, on which a training is validated.
 
     Args:
         corpus: where speech and noise are taken from.

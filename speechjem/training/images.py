@@ -1,4 +1,4 @@
-"""Training on images: ST-JEM as the paper has it, and nothing beside; `loop` has the loop around it."""
+"""Training on images: ST-JEM as in the paper, and no other loss; `loop` has the loop around it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .settings import ImageTrainConfig
 
 
 class ImageTrainer(loop.Trainer[ImageModel]):
-    """Everything that changes while training on images, and the losses of one update.
+    """The state of a training on images, and the losses of one update.
 
     Args:
         config: settings.
@@ -85,10 +85,10 @@ def train(
     workers: int = 0,
     progress: bool = True,
 ) -> ImageModel:
-    """Train, or go on with a training that was interrupted; see `loop.run` for what it writes.
+    """Train, or resume a training that was interrupted; see `loop.run` for what it writes.
 
     Args:
-        config: settings; `config.data` says what the images are, and how many of them are held out.
+        config: settings; `config.data` says which images, and how many of them are held out.
         out: folder of this training; if it has a checkpoint of the same settings, training resumes.
         data: images already in memory, instead of `config.data`.
         device: to train on, as in `device.choose_device`; several processes take a GPU each.

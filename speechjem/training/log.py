@@ -1,4 +1,4 @@
-"""What a training tells while it runs."""
+"""The log of a training: rows, TensorBoard events and a progress bar."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TrainingLog:
         self.file.close()
 
     def row(self, update: int, metrics: dict[str, Any]) -> None:
-        """Write what was measured after an update everywhere."""
+        """Write the metrics of an update to all of them."""
         if "loss" in metrics:
             now = time.monotonic()
             metrics["updates_per_second"] = (update - self.clock_update) / (now - self.clock)
