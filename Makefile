@@ -1,6 +1,6 @@
 # make demo     denoise the shipped sample with the shipped model, and score it
 # make test     run the whole test suite
-# make browser  try the page of `speechjem demo` in Chromium
+# make browser  try the pages of `speechjem demo` and `speechjem export --web` in Chromium
 # make plugin   try the LADSPA plugin in a host; needs gcc and Debian's ladspa-sdk
 # make lint     style and types
 # make docs     the documentation, in build/site (mkdocs serve shows it while you write)

@@ -33,8 +33,9 @@ ROOMS = {
     "plot": USES,
     "training": USES | {"metrics", "data"},
     "demo": USES | {"metrics", "generation", "plot"},
+    "web": USES,
     "cli": USES
-    | {"__init__", "metrics", "data", "ladspa", "generation", "catalogue", "plot", "training", "demo"},
+    | {"__init__", "metrics", "data", "ladspa", "generation", "catalogue", "plot", "training", "demo", "web"},
     "__init__": USES | {"metrics", "generation"},
     "__main__": {"cli"},
 }

@@ -149,24 +149,40 @@ def _denoised(outcome: Outcome) -> None:
 
 
 def export(
-    out: Annotated[Path, typer.Option("-o", "--out", help="ONNX file to write.")] = Path("speechjem.onnx"),
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="ONNX file to write.", show_default="speechjem.onnx")
+    ] = None,
     ladspa: Annotated[
         Path | None, typer.Option(help="Write this LADSPA plugin instead, for microphones (model: stream).")
+    ] = None,
+    web: Annotated[
+        Path | None,
+        typer.Option(help="Write this folder instead, a page that denoises in the browser (model: stream)."),
     ] = None,
     steps: Steps = None,
     model: Model = None,
     force: Force = False,
 ) -> None:
-    """Write the denoiser as one ONNX graph, which runs without torch, or as a plugin.
+    """Write the denoiser as one ONNX graph, which runs without torch; as a plugin; or as a page.
 
     Input and output of the graph are float32 waveforms at 16 kHz, shape (channels, samples). The plugin is
-    compiled for the processor of this machine.
+    compiled for the processor of this machine. The page needs a server of files only, such as:
+    python -m http.server -d FOLDER
     """
-    from ..denoising.graph import to_onnx
+    if (out is not None) + (ladspa is not None) + (web is not None) > 1:
+        raise UsageError("One thing is written at a time; give one of --out, --ladspa and --web.")
+    if web:
+        from ..web import folder
 
+        folder.write(web, model, steps, force)
+        print(web)
+        return
     if ladspa:
         _export_plugin(ladspa, steps, model, force)
         return
+    from ..denoising.graph import to_onnx
+
+    out = out or Path("speechjem.onnx")
     atomic.check_new(out, force)
     to_onnx(out, model, steps)
     print(out)

@@ -69,6 +69,7 @@
       this.seconds = view.seconds;
       this.active = 0;
       this.names = view.tracks.map((track) => track.name);
+      this.files = view.tracks.map((track) => track.file ?? decodeURIComponent(track.url.split("/").pop()));
       this.tracks = view.tracks.map((track) => make("audio", { src: track.url, preload: "auto" }));
       this.playheads = [];
       const content = [this.bar(view), this.body(view), this.panels(view), this.hint()];
@@ -246,9 +247,8 @@
         this.choices[i].setAttribute("aria-pressed", i === index);
         this.lanes[i].classList.toggle("active", i === index);
       });
-      const { src } = this.tracks[index];
-      this.download.href = src;
-      this.download.download = decodeURIComponent(src.split("/").pop());
+      this.download.href = this.tracks[index].src;
+      this.download.download = this.files[index];
       this.download.setAttribute("aria-label", `Download ${this.names[index]}`);
       this.show(position);
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,34 @@ def beside(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # after a success it is no longer there
             partial.unlink()
+
+
+@contextlib.contextmanager
+def folder_beside(folder: Path) -> Iterator[Path]:
+    """As `beside`, for a folder. Where there is one, its files are replaced one by one, and others stay.
+
+    Raises:
+        OSError: naming the folder, if it cannot be written.
+    """
+    partial = folder.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        _move(partial, folder)
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(folder)
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    if source.is_dir() and target.is_dir():
+        for path in source.iterdir():
+            _move(path, target / path.name)
+    else:
+        os.replace(source, target)
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:

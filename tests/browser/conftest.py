@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile
 from selenium import webdriver
 
 from .page import Page
@@ -43,13 +44,23 @@ def address(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def spoken(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the microphone hears, again and again."""
+    noisy, rate = soundfile.read(samples / "noisy.flac")
+    path = tmp_path_factory.mktemp("microphone") / "spoken.wav"
+    soundfile.write(path, noisy, rate)
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
         pytest.fail("These tests need a browser; run: apt-get install -y chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in (*FLAGS, f"--user-data-dir={profile}", f"--use-file-for-fake-audio-capture={spoken}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))

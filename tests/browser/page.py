@@ -18,15 +18,15 @@ PATIENCE = 900  # seconds, after which a page hangs: no machine is so busy
 
 
 class Page:
-    """A page in a browser, newly loaded."""
+    """A page in a browser, newly loaded, that has a button."""
 
-    def __init__(self, browser: Chrome, address: str):
+    def __init__(self, browser: Chrome, address: str, button: str = "Denoise"):
         self.browser = browser
         for log in ("performance", "browser"):
             browser.get_log(log)  # what another test left
         self.resize(1280, 900)
         browser.get(address)
-        self.wait(lambda: self.button("Denoise"))
+        self.wait(lambda: self.button(button))
 
     def resize(self, width: int, height: int) -> None:
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
