@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import librosa
 import numpy as np
 import pytest
 import torch
@@ -92,6 +93,33 @@ def test_a_given_pitch_is_the_mean_of_the_pitch(model):
     pitch = modes.pitch_of(contours, voices, torch.ones(101, dtype=torch.bool))
     assert pitch.log().mean().exp().item() == pytest.approx(120.0, rel=1e-4)
     assert modes.pitch_of(contours, voices, torch.zeros(101, dtype=torch.bool)).count_nonzero() == 0
+
+
+def test_frames_move_more_around_the_same_mean():
+    """A formant that comes and goes, five ripples over the bins, and a slope that does."""
+    ripple, slope = (np.cos(np.pi * k * (np.arange(BINS) + 0.5) / BINS) for k in (10, 2))
+    comes = np.sin(np.linspace(0, 20 * np.pi, 400, endpoint=False))[:, None]
+    before = (3.0 + comes * (ripple + slope)).astype(np.float32)
+    after = modes.as_lively_as_speech(before)
+    assert after.dtype == np.float32
+    assert after.mean(0) == pytest.approx(before.mean(0), abs=1e-4)
+    assert (after - 3.0) @ ripple == pytest.approx(1.3 * (before - 3.0) @ ripple, abs=1e-3)
+    assert (after - 3.0) @ slope == pytest.approx(1.1 * (before - 3.0) @ slope, abs=1e-3)
+
+
+def test_a_pitch_of_one_s_choice_falls(model):
+    voiced = torch.arange(101) != 50
+    pitch = modes.falling(120.0, voiced)
+    assert pitch[voiced].mean().item() == pytest.approx(120.0, rel=1e-3)
+    assert pitch[50] == 0
+    assert (pitch[voiced].diff() < 0).all()
+
+
+@pytest.mark.parametrize("mode", modes.MODES)
+def test_the_pitch_that_is_asked_for_is_heard(model, mode):
+    waveform = Generator(model, mode=mode, pitch=120.0, temperature=0.0, step_size=0.0)("aa", 1.0)[0]
+    found = librosa.yin(waveform, fmin=60, fmax=400, sr=RATE)
+    assert np.median(found) == pytest.approx(120.0, rel=0.05)
 
 
 def test_a_given_pitch_gets_the_vocal_tract_that_goes_with_it(model):

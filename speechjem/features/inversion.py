@@ -3,7 +3,7 @@
 `griffin_lim` inverts the mel filterbank and finds the phase by torchaudio's fast Griffin-Lim algorithm
 (Griffin and Lim, IEEE ASSP 32, 1984; Perraudin et al., WASPAA 2013).
 `source_filter` shapes pulses and noise by the envelope of the frames, so that the pitch can be chosen (a
-vocoder in the sense of Dudley 1939).
+vocoder in the sense of Dudley 1939), also where mel bins are too wide to show harmonics.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.fft import dct, idct
 from torch import Tensor
 
 from .fbank import Fbank, FbankConfig
@@ -21,11 +22,9 @@ from .fbank import Fbank, FbankConfig
 ITERATIONS = 64  # of Griffin-Lim: median 0.26 dB; 0.31 with half as many, 0.22 with twice as many
 MOMENTUM = 0.99  # of Perraudin et al.
 UPDATES = 50  # of the power spectrum: RMS 0.04 dB; 0.3 with 5, 0.03 with 100
-REFINEMENTS = 3  # of the envelope: median 1.35 dB; 1.9 with 1, 1.2 with 8
+ENVELOPE = 24  # cepstra of the log-mel that are its envelope
 VOICED_UP_TO = 4000.0  # Hz; above, a voice is more noise than pulses (Drugman and Stylianou, IEEE SPL 2014)
-# Share by which the pitch falls over an utterance: a third in 3 s, by the declination of 't Hart, Collier and
-# Cohen, A Perceptual Study of Intonation (1990), -11 / (t + 1.5) semitones a second.
-FALL = 0.3
+ANY = 120.0  # Hz, of pulses that are not heard
 
 
 @torch.no_grad()
@@ -78,46 +77,56 @@ def spectrum_of(log_mel: Tensor, fbank: Fbank) -> Tensor:
 
 
 @torch.no_grad()
-def source_filter(
-    log_mel: np.ndarray, fbank: Fbank, voiced: np.ndarray, pitch: float, seed: int = 0
-) -> np.ndarray:
-    """A waveform of pulses, where the frames are voiced, and noise, with the envelope of the frames.
+def source_filter(log_mel: np.ndarray, fbank: Fbank, pitch: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A waveform of pulses, where there is a pitch, and noise, with the envelope of the frames.
+
+    The filter has the minimum phase of the envelope (Oppenheim and Schafer, Discrete-Time Signal Processing,
+    chapter on the cepstrum), as that of a vocal tract.
 
     Args:
         log_mel: as in `griffin_lim`.
         fbank: the features.
-        voiced: which frames are voiced, shape (frames,).
-        pitch: mean fundamental frequency in Hz; it falls over the utterance, as in a statement.
+        pitch: fundamental frequency in Hz, 0 where unvoiced, shape (frames,).
         seed: of the noise.
 
     Returns:
         float32, shape ((frames - 1) * hop,), or one hop for a single frame.
     """
-    config = fbank.config
-    frames, samples = len(log_mel), max(1, len(log_mel) - 1) * config.hop
-    contour = pitch * (1 + FALL * (0.5 - np.linspace(0, 1, samples)))
+    device, frames = fbank.mean.device, len(log_mel)
+    samples = max(1, frames - 1) * fbank.config.hop
     noise = np.random.default_rng(seed).standard_normal(samples)
     harmonic, random = (
-        fbank.stft(torch.from_numpy(x.astype(np.float32)).to(fbank.mean.device))[:frames]
-        for x in (_pulses(contour, config.sample_rate), noise)
+        fbank.stft(torch.from_numpy(x.astype(np.float32)).to(device))[:frames]
+        for x in (_pulses(_of_samples(pitch, samples, fbank.config), fbank.config.sample_rate), noise)
     )
-    share = torch.from_numpy(_share_of_pulses(voiced, config)).to(harmonic.device)
-    spectrum = share.sqrt() * harmonic + (1 - share).sqrt() * random
-    # Smooth over one harmonic, so that what is filtered has the pitch asked for and not that of the frames.
-    width = 2 * round(pitch * config.window / config.sample_rate / 2) + 1
-    wanted = _smooth(spectrum_of(torch.from_numpy(log_mel).to(harmonic.device), fbank), width)
-    for _ in range(REFINEMENTS):
-        present = _smooth(spectrum.abs().square(), width)
-        spectrum = spectrum * (wanted[: len(spectrum)] / (present + 1e-9)).sqrt()
-        waveform: Tensor = fbank.istft(spectrum, samples)
-        spectrum = fbank.stft(waveform)[:frames]
-    return waveform.cpu().numpy()
+    share = torch.from_numpy(_share_of_pulses(pitch > 0, fbank.config)).to(device)
+    source = share.sqrt() * harmonic + (1 - share).sqrt() * random
+    return fbank.istft(source * _vocal_tract(log_mel, fbank).to(device), samples).cpu().numpy()
 
 
-def _smooth(power: Tensor, width: int) -> Tensor:
-    """Mean over an odd number of neighbouring frequencies."""
-    edge = width // 2
-    return F.avg_pool1d(F.pad(power, (edge, edge), mode="replicate"), width, stride=1)
+def _of_samples(pitch: np.ndarray, samples: int, config: FbankConfig) -> np.ndarray:
+    """The pitch of every sample, interpolated over what is unvoiced."""
+    voiced = pitch.nonzero()[0]
+    if len(voiced) == 0:
+        return np.full(samples, ANY)
+    contour: np.ndarray = np.interp(np.arange(samples) / config.hop, voiced, pitch[voiced])
+    return contour
+
+
+def _vocal_tract(log_mel: np.ndarray, fbank: Fbank) -> Tensor:
+    """The filter of every frame for a source of power 1, shape (frames, window // 2 + 1), complex."""
+    config = fbank.config
+    density = log_mel - np.log(fbank.filters.sum(0).cpu().numpy().clip(0.1))
+    cepstra = dct(density, norm="ortho", axis=1)
+    cepstra[:, ENVELOPE:] = 0
+    envelope = torch.from_numpy(idct(cepstra, norm="ortho", axis=1)).float() @ fbank.spread.cpu()
+    amplitude = 0.5 * (envelope - fbank.window.square().sum().log().cpu())
+    # The cepstrum of a minimum phase response has no negative times.
+    folded = torch.fft.irfft(amplitude, config.window)
+    folded[:, 1 : config.window // 2] *= 2
+    folded[:, config.window // 2 + 1 :] = 0
+    response: Tensor = torch.fft.rfft(folded).exp()
+    return response
 
 
 def _pulses(pitch: np.ndarray, rate: int) -> np.ndarray:

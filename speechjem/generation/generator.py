@@ -75,8 +75,8 @@ class Generator:
             in the mode descent.
         like: a recording of a voice to sound like, a few seconds of speech (see `voice.Voice`).
         pitch: mean of the voice in Hz; that of `like` by default, or else one that is drawn. In the mode
-            sgld, the waveform then comes from pulses and noise that are filtered
-            (`inversion.source_filter`), and None leaves the pitch to Griffin-Lim.
+            sgld, None leaves the pitch to Griffin-Lim; else the waveform comes from pulses and noise that are
+            filtered (`inversion.source_filter`), as in the mode descent.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:
@@ -232,19 +232,19 @@ class Generator:
         """
         index, place = labels.cpu().unique_consecutive(return_inverse=True)
         sounds = [Sound(self.model.config.phones[k]) for k in index]
-        return self._frames(sounds, place, seed, count, free, watch)
+        return self._frames(sounds, place, seed, count, free, watch)[0]
 
     def _frames(
         self, sounds: list[Sound], place: Tensor, seed: int, count: int, free: bool, watch: Watch | None
-    ) -> Tensor:
-        """As `frames`, for the sounds of an utterance and the one of these that every frame has."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `frames`, and their pitch, for the sounds of an utterance and which of these every frame has."""
         with torch.no_grad():
             draw = self._spoken if self.mode == "descent" else self._sampled
             chains = draw(sounds, place, seed, count, free)
             for x in chains.states:
                 if watch is not None:
                     watch(x, chains.energy(x))
-        return x
+        return x, chains.pitch
 
     def _labels(self, sounds: list[Sound], place: Tensor) -> Tensor:
         names = self.model.config.phones
@@ -261,7 +261,11 @@ class Generator:
         wanted = None if free else labels.expand(count, -1)
         noise = torch.Generator(self.device).manual_seed(seed)
         guidance = 0.0 if free else self.guidance
-        return modes.sampled(self.model, start, wanted, guidance, self.sampler, noise)
+        pitch = None
+        if self.pitch is not None:
+            voiced = torch.tensor([sound.phone in phones.VOICED for sound in sounds])[place]
+            pitch = modes.falling(self.pitch, voiced).expand(count, -1)
+        return modes.sampled(self.model, start, wanted, guidance, self.sampler, noise, pitch)
 
     def _spoken(self, sounds: list[Sound], place: Tensor, seed: int, count: int, free: bool) -> modes.Chains:
         assert self.model.speaking is not None
@@ -297,10 +301,12 @@ class Generator:
             silence = Sound(phones.SILENCE)
             sounds, durations = [silence, *sounds, silence], [AROUND, *durations, AROUND]
         place = self._over_time(durations)
-        x = self._frames(sounds, place, seed, count, free, watch)
+        x, pitch = self._frames(sounds, place, seed, count, free, watch)
         log_mel = self.model.fbank.denormalise(x).cpu().numpy()
-        voiced = np.array([sound.phone in phones.VOICED for sound in sounds])[place]
-        return np.stack([self._waveform(row, voiced, seed + n, around) for n, row in enumerate(log_mel)])
+        if self.mode == "descent":
+            log_mel = modes.as_lively_as_speech(log_mel)
+        contours = [None] * count if pitch is None else list(pitch.cpu().numpy())
+        return np.stack([self._waveform(log_mel[n], contours[n], seed + n, around) for n in range(count)])
 
     def _durations(
         self, sounds: list[Sound], seconds: float | Sequence[float] | None, seed: int
@@ -337,13 +343,13 @@ class Generator:
         place = torch.arange(len(durations)).repeat_interleave(torch.tensor(frames))
         return torch.cat([place, place[-1:]])  # frames are centred on the ends of their hops
 
-    def _waveform(self, log_mel: np.ndarray, voiced: np.ndarray, seed: int, around: int) -> np.ndarray:
-        """Of some frames; `around` of them are left out at both ends."""
+    def _waveform(self, log_mel: np.ndarray, pitch: np.ndarray | None, seed: int, around: int) -> np.ndarray:
+        """Of some frames and their pitch; `around` of them are left out at both ends."""
         config = self.model.config.fbank
-        if self.pitch is None or self.mode == "descent":
+        if pitch is None:
             waveform = griffin_lim(log_mel, self.model.fbank, seed)
         else:
-            waveform = source_filter(log_mel, self.model.fbank, voiced, self.pitch, seed)
+            waveform = source_filter(log_mel, self.model.fbank, pitch, seed)
         if self.denoiser is not None:
             waveform = self.denoiser(waveform, config.sample_rate)
         waveform = waveform[around * config.hop : len(waveform) - around * config.hop].copy()

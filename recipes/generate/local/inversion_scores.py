@@ -80,12 +80,11 @@ def ours(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
 
 
 def by_source_and_filter(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
-    """With the true mean pitch and the true voicing, but a contour of its own."""
+    """With the true pitch."""
     log_mel = frames(samples, fbank)
     pitch, _ = pyworld.harvest(samples.astype(float), RATE, frame_period=10.0)
-    voiced = pitch[: len(log_mel)] > 0
-    mean = float(np.median(pitch[pitch > 0])) if voiced.any() else 120.0
-    return source_filter(log_mel, fbank, np.pad(voiced, (0, len(log_mel) - len(voiced))), mean)
+    pitch = pitch[: len(log_mel)]
+    return source_filter(log_mel, fbank, np.pad(pitch, (0, len(log_mel) - len(pitch))))
 
 
 def by_librosa(samples: np.ndarray, fbank: Fbank) -> np.ndarray:
