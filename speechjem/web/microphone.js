@@ -1,7 +1,8 @@
 // On the audio thread: gives what the microphone hears to the worker in blocks, and plays what comes back.
 
 const BLOCK = 4; // quanta of 128 samples that are sent at once
-const PATIENCE = 0.25; // seconds that may wait to be played before some are left out
+const LONGEST = 0.125; // seconds that wait at most when playing begins
+const WINDOW = 1; // seconds; what has waited so long in vain is left out
 const FADE = 0.01; // seconds of the switch between before and after
 
 class Microphone extends AudioWorkletProcessor {
@@ -15,6 +16,7 @@ class Microphone extends AudioWorkletProcessor {
     this.waiting = 0; // samples in the queue
     this.target = this.block.length; // that wait when playing begins
     this.playing = false;
+    [this.least, this.watched] = [Infinity, 0]; // samples that always waited, in the samples since
     this.dropouts = 0;
     [this.share, this.wanted] = [1, 1]; // of `after` in what is heard
     this.worker = null; // its port
@@ -55,14 +57,27 @@ class Microphone extends AudioWorkletProcessor {
 
   play(out) {
     if (!this.playing) this.playing = this.waiting >= Math.max(this.target, out.length);
-    if (this.playing && this.waiting < out.length) {
-      this.playing = false;
-      this.dropouts++;
-      this.target = Math.min(this.target + this.block.length, (PATIENCE / 2) * sampleRate); // it is late: wait longer
-    }
+    if (this.playing && this.waiting < out.length) this.drop();
     if (!this.playing) return;
-    if (this.waiting > this.target + PATIENCE * sampleRate) this.skip(this.waiting - this.target);
     for (let i = 0; i < out.length; i++) out[i] = this.next();
+    this.catchUp(out.length);
+  }
+
+  // What should be played has not come: begins again when more is waiting.
+  drop() {
+    this.playing = false;
+    this.dropouts++;
+    this.target = Math.min(this.target + this.block.length, LONGEST * sampleRate);
+    [this.least, this.watched] = [Infinity, 0];
+  }
+
+  // Leaves out what has waited in vain: the first blocks come late, while the browser compiles the model.
+  catchUp(count) {
+    this.least = Math.min(this.least, this.waiting);
+    this.watched += count;
+    if (this.watched < WINDOW * sampleRate) return;
+    this.skip(this.least - this.target);
+    [this.least, this.watched] = [Infinity, 0];
   }
 
   next() {

@@ -30,16 +30,16 @@ const dataTransfer = new DataTransfer();
 dataTransfer.items.add(new File([bytes], name));
 document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
 """
-# Plays blocks of which the worker has made minus one of one, and switches half way.
+# Plays one long block that begins with 1 before and -1 after and rises, and switches to before.
 PLAY = """
-const [rate, length, answer] = arguments;
+const [rate, length, count, step, turn, answer] = arguments;
 const play = async () => {
   const context = new OfflineAudioContext(1, length, rate);
   await context.audioWorklet.addModule("microphone.js");
   const node = new AudioWorkletNode(context, "microphone");
   const { port1, port2 } = new MessageChannel();
   node.port.postMessage({ worker: port1 }, [port1]);
-  const row = (value) => new Float32Array(length).fill(value);
+  const row = (start) => Float32Array.from({ length: count }, (_, i) => start + step * i);
   port2.postMessage({ before: row(1), after: row(-1) });
   node.connect(context.destination);
   const at = (seconds, work) => context.suspend(seconds).then(async () => {
@@ -48,7 +48,7 @@ const play = async () => {
     await context.resume();
   });
   at(0, () => {});
-  at(length / rate / 2, () => node.port.postMessage({ after: false }));
+  at(turn, () => node.port.postMessage({ after: false }));
   answer(Array.from((await context.startRendering()).getChannelData(0)));
 };
 play().catch((error) => answer(String(error)));
@@ -151,13 +151,23 @@ def test_the_microphone_is_denoised_as_python_does(page: Page, spoken: Path, tmp
 
 def test_what_is_heard_switches_without_a_gap(page: Page) -> None:
     rate, length = 48000, 9600
-    heard = np.array(page.browser.execute_async_script(PLAY, rate, length))
+    played = page.browser.execute_async_script(PLAY, rate, length, length, 0, length / rate / 2)
+    heard = np.array(played)
     begun = np.flatnonzero(heard)[0]
     assert begun <= 1024  # four quanta at least wait before they are played
     assert (heard[begun : length // 2 - 128] == -1).all()
     assert (heard[-2000:] == 1).all()
     turn = np.diff(heard[begun:])
     assert (turn >= 0).all() and turn.max() < 0.01
+
+
+def test_what_waits_in_vain_is_left_out(page: Page) -> None:
+    """The latency of the first blocks, which are late, does not stay: after a second the newest is heard."""
+    rate, length, count = 48000, 72000, 96000
+    heard = np.array(page.browser.execute_async_script(PLAY, rate, length, count, 1, 1.4))
+    assert heard[rate - 1024] < rate
+    assert heard.max() == count - 2
+    assert heard.argmax() < rate + 2048
 
 
 @pytest.mark.parametrize(
