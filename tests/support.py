@@ -5,9 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import shlex
 import struct
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +256,35 @@ ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ[
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=ENVIRONMENT)
+
+
+# Documentation
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PLAIN = re.compile(r"speechjem [^|<>$&;]*")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced code of a page in a language."""
+    return [code for found, code in BLOCK.findall(page.read_text()) if found == language]
+
+
+def steps(page: Path) -> Iterator[str]:
+    """The commands of a page: each of ours that needs no shell by itself, all others together."""
+    for plain, lines in groupby("".join(blocks(page, "bash")).splitlines(), key=PLAIN.fullmatch):
+        group = list(lines)
+        yield from group if plain else ["\n".join(group)]
+
+
+def follow(page: Path, command: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+    """Run the commands of a page in a folder; `command` is the fixture `run`."""
+    for name in ("samples", "recipes", "models"):
+        (folder / name).symlink_to(RECIPES.parent / name)
+    for step in steps(page):
+        if PLAIN.fullmatch(step):  # in this process, which has torch already
+            code, _, err = command(*shlex.split(step, comments=True)[1:])
+            assert code == 0, f"{step}: {err}"
+            continue
+        done = run("bash", "-euo", "pipefail", "-c", step)
+        assert done.returncode == 0, step + done.stdout + done.stderr
+        assert "Traceback" not in done.stderr

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import nbclient
@@ -16,23 +13,17 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
+from support import BLOCK, blocks, follow
 
 import speechjem
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RECIPES = sorted((ROOT / "recipes").rglob("*.md"))
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PLAIN = re.compile(r"speechjem [^|<>$&;]*")
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return [code for found, code in BLOCK.findall(page.read_text()) if found == language]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -43,28 +34,13 @@ def test_every_block_is_one_that_is_run(page):
         assert code.startswith(">>> ")
 
 
-def steps(page: Path) -> Iterator[str]:
-    """The commands of a page: each of ours that needs no shell by itself, all others together."""
-    for plain, lines in groupby("".join(blocks(page, "bash")).splitlines(), key=PLAIN.fullmatch):
-        group = list(lines)
-        yield from group if plain else ["\n".join(group)]
+# The tutorial's longest command is the tiny recipe: test_recipes.py follows it where that is run.
+FOLLOWED = [page for page in PAGES if blocks(page, "bash") and page.name != "tutorial.md"]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "bash")], ids=name)
-def test_commands_of_a_page_run_one_after_the_other(page, run, tmp_path, request):
-    for folder in ("samples", "recipes", "models"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    if page.name == "tutorial.md":  # its longest command finds its work done
-        (tmp_path / "tiny").symlink_to(request.getfixturevalue("tiny"))
-    for step in steps(page):
-        if PLAIN.fullmatch(step):  # in this process, which has torch already
-            code, _, err = run(*shlex.split(step, comments=True)[1:])
-            assert code == 0, f"{step}: {err}"
-            continue
-        words = ["bash", "-euo", "pipefail", "-c", step]
-        done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True)
-        assert done.returncode == 0, step + done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("page", FOLLOWED, ids=name)
+def test_commands_of_a_page_run_one_after_the_other(page, run, tmp_path):
+    follow(page, run, tmp_path)
 
 
 def test_the_tour_runs_and_is_small():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from support import RECIPES, run
+from support import RECIPES, follow, run
 
 from speechjem import phones
 from speechjem.data import validation
@@ -39,6 +39,11 @@ def test_the_tiny_recipe_leaves_sound_and_pictures(tiny):
     assert soundfile.info(tiny / "exp/tiny/hello.wav").duration > 0.2
     for name in ("confusion.png", "chain.png"):
         assert (tiny / "exp/tiny" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_commands_of_the_tutorial_run(request, tiny, tmp_path):
+    (tmp_path / "tiny").symlink_to(tiny)  # whose work is done
+    follow(RECIPES.parent / "docs" / "tutorial.md", request.getfixturevalue("run"), tmp_path)
 
 
 def test_what_is_done_is_not_done_again(tiny):

@@ -54,9 +54,9 @@ def run(
 
 
 def test_phones_of_speakers_never_heard_are_recognised(toy_corpus, device):
-    trainer = SpeechTrainer(TINY, toy_corpus, device=device)
+    trainer = SpeechTrainer(replace(TINY, updates=60), toy_corpus, device=device)
     before = evaluate.accuracy(evaluate.confusion(trainer.shipped(), toy_corpus.held_out))
-    for _ in range(100):
+    for _ in range(60):
         trainer.step()
     counts = evaluate.confusion(trainer.shipped(), toy_corpus.held_out)
     most_frequent = counts.sum(1).max() / counts.sum()
@@ -67,8 +67,8 @@ def test_phones_of_speakers_never_heard_are_recognised(toy_corpus, device):
 
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_every_objective_alone_teaches_the_phones(toy_corpus, device, objective):
-    config = with_energy(replace(TINY, classify=0.0, denoise=0.0), objective=objective)
-    trainer, metrics = run(config, toy_corpus, 100, device=device)
+    config = with_energy(replace(TINY, updates=60, classify=0.0, denoise=0.0), objective=objective)
+    trainer, metrics = run(config, toy_corpus, 60, device=device)
     counts = evaluate.confusion(trainer.shipped(), toy_corpus.held_out)
     assert evaluate.accuracy(counts) > 0.6
     assert all(math.isfinite(value) for row in metrics for value in row.values())
@@ -81,10 +81,10 @@ def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
 
 def test_denoising_is_learnt(toy_corpus, device):
     noisy_speech = Augmentation(snr=(-5.0, 10.0), clean=0.0, pauses=0.0)
-    config = replace(with_energy(TINY, weight=0.0), updates=240, batch=6, denoise=4.0, augment=noisy_speech)
-    trainer, metrics = run(config, toy_corpus, 240, device=device)
+    config = replace(with_energy(TINY, weight=0.0), updates=120, batch=6, denoise=4.0, augment=noisy_speech)
+    trainer, metrics = run(config, toy_corpus, 120, device=device)
     losses = [row["loss_denoise"] for row in metrics]
-    assert np.mean(losses[-60:]) < 0.9 * np.mean(losses[:60])
+    assert np.mean(losses[-30:]) < 0.9 * np.mean(losses[:30])
     denoise = Denoiser(trainer.shipped(), mode="descent", device=device.type)
     unseen = [trainer.batches.draw(number) for number in (1000, 1001, 1002)]
     pairs = [pair for b in unseen for pair in zip(b.clean.numpy(), b.noisy.numpy(), strict=True)]
