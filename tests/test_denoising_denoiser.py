@@ -70,6 +70,15 @@ def test_a_bang_does_not_mute_the_speech_around_it(pair, denoiser):
     assert scores[1] > scores[0] - 0.15
 
 
+def test_a_louder_talker_before_changes_nothing_a_second_later(pair, denoiser):
+    """With one level for the whole recording it would be -16 dB."""
+    _, noisy = pair
+    half = len(noisy) // 2
+    softer = noisy * np.where(np.arange(len(noisy)) < half, 1.0, 10 ** (-30 / 20)).astype("f4")
+    alone, after = denoiser(noisy, RATE), denoiser(softer, RATE) * 10 ** (30 / 20)
+    assert difference(after[half + RATE :], alone[half + RATE :]) < -35
+
+
 def test_a_talker_who_is_softer_is_not_muted(pair, denoiser):
     clean, _ = pair
     softer = clean * np.where(np.arange(len(clean)) < len(clean) // 2, 1.0, 10 ** (-35 / 20)).astype("f4")
