@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from support import ENVIRONMENT, RECIPES, run
+import yaml
+from support import ENVIRONMENT, RECIPES, differences, run
+
+from speechjem.data.kaldi import read_directory
+from speechjem.models import checkpoint
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.relative_to(RECIPES) for path in RECIPES.rglob("*.py"))
@@ -119,3 +123,67 @@ def test_gaps_are_filled_better_than_with_silence(script, pairs):
     lines = [line.split("|")[1:-1] for line in out.splitlines() if line.startswith("| 40 ms")]
     stoi = {filled.strip(): float(value) for _, filled, _, value, _ in lines}
     assert stoi["silence"] < stoi["and steps along E(x)"]
+
+
+def clips(folder: Path, name: str, count: int) -> Path:
+    """Half seconds of a shipped sample."""
+    folder.mkdir()
+    for number in range(count):
+        samples, rate = soundfile.read(
+            ROOT / "samples" / f"{name}.flac", start=8000 * (1 + number), frames=8000
+        )
+        soundfile.write(folder / f"{name} {number}.wav", samples, rate)
+    return folder
+
+
+def test_a_model_is_adapted_without_text_and_measured_on_what_was_held_back(tmp_path):
+    voices, noise = clips(tmp_path / "voices", "clean", 6), clips(tmp_path / "noise", "noisy", 5)
+    settings = yaml.safe_load((RECIPES / "adapt" / "conf" / "adapt.yaml").read_text())
+    (tmp_path / "quick.yaml").write_text(
+        yaml.safe_dump(settings | {"updates": 1, "batch": 2, "seconds": 0.4})
+    )
+    words = [
+        "--voices",
+        voices,
+        "--noise",
+        noise,
+        "--conf",
+        tmp_path / "quick.yaml",
+        "--dir",
+        tmp_path / "mine",
+    ]
+    done = run(RECIPES / "adapt" / "run.sh", *words)
+    assert done.returncode == 0, done.stderr
+    data, model = tmp_path / "mine" / "data", tmp_path / "mine" / "exp" / "adapt" / "model"
+    assert [u.name for u in read_directory(data / "voices" / "held_back")] == ["clean-4"]
+    assert all(u.alignment for u in read_directory(data / "voices" / "train"))
+    assert [path.name for path in (data / "noise" / "held_back").iterdir()] == ["noisy-4.wav"]
+    table = rows(done.stdout)
+    assert set(table) == {"system", "---", "noisy", "base", str(model)}
+    # Where generation starts is not trained, and stays.
+    before, after = (checkpoint.load(name) for name in ("base", model))
+    assert differences(before.starts.state_dict(), after.starts.state_dict()) == []
+    assert differences(before.jem.state_dict(), after.jem.state_dict())
+
+
+def test_words_that_a_recogniser_gets_wrong_are_counted_beside_the_untouched_input(capsys):
+    recogniser = runpy.run_path(str(RECIPES / "denoise" / "local" / "recogniser.py"))
+    spoken = ["ONE TWO THREE FOUR", "FIVE SIX SEVEN EIGHT"]
+    heard = [
+        {"clean": "One, two, three; 4.", "clean, denoised 1": "one two three"},
+        {"clean": "five six seven", "clean, denoised 1": "five nine seven eight eight"},
+    ]
+    recogniser["print_errors"](spoken, heard)
+    table = rows(capsys.readouterr().out)
+    assert table["clean"][0] == "12.5%"  # one of eight
+    assert table["clean, denoised 1"][:2] == ["37.5%", "+25.0"]
+    assert table["clean, denoised 1"][2] == "+25.0 to +25.0"  # one more in each
+
+
+def test_what_a_recogniser_has_heard_is_not_asked_again(tmp_path):
+    done = runpy.run_path(str(RECIPES / "denoise" / "local" / "recogniser.py"))["done"]
+    kept = tmp_path / "heard.jsonl"
+    assert done(None) == done(kept) == {}
+    kept.write_text('["a", {"clean": "one"}]\n["b", {"clean": "tw')  # a process that was killed
+    assert done(kept) == {"a": {"clean": "one"}}
+    assert kept.read_text() == '["a", {"clean": "one"}]\n'

@@ -44,6 +44,6 @@ if runs 5; then
     python "$here/local/compare.py" "$model" "$noisy" "$clean" | tee "$out/peers.md"
 fi
 if runs 6 && [ -n "$data" ]; then
-    python "$here/local/recogniser.py" "$model" "$data" "$noise" --count 150 \
-        --recogniser whisper --strength 0.3 0.5 0.7 1 | tee "$out/recogniser.md"
+    python "$here/local/recogniser.py" "$model" "$data" "$noise" --count 100 --recogniser whisper --snr 0 5 15 \
+        --strength 0.3 0.5 0.7 1 --heard "$out/heard.jsonl" | tee "$out/recogniser.md"
 fi

@@ -1,4 +1,6 @@
-"""Mean scores of every denoising mode of a model on a folder of pairs, and the real-time factor.
+"""Mean scores of every denoising mode of a model on a folder of pairs, and the factor of real time.
+
+The last is of processor time, so that other work of the machine hardly counts.
 
 python recipes/steps/denoise_scores.py MODEL NOISY_FOLDER CLEAN_FOLDER
 """
@@ -42,9 +44,9 @@ def row(name: str, denoiser: Denoiser | None, pairs: list[tuple[audio.Audio, ...
     """One row of the table."""
     values, spent, seconds = [], 0.0, 0.0
     for clean, noisy in pairs:
-        start = time.perf_counter()
+        start = time.process_time()
         output = noisy.samples if denoiser is None else denoiser(noisy.samples, noisy.sample_rate)
-        spent += time.perf_counter() - start
+        spent += time.process_time() - start
         seconds += noisy.samples.shape[1] / noisy.sample_rate
         scores = metrics.score(clean.samples[0], output[0], clean.sample_rate)
         values.append([scores[n].value if scores[n].value is not None else np.nan for n in NAMES])

@@ -112,7 +112,8 @@ class SpeechTrainer(loop.Trainer[SpeechModel]):
             self._measure_features(_batches(config, first))
         else:
             self._start_from(config.start)
-        self._measure_starts(first)
+        if config.start is None or config.energy.weight > 0 or config.speak.weight > 0:
+            self._measure_starts(first)  # else generation is not trained, and starts as it did
         self.model.to(device or "cpu")
         super().__init__(
             config,
