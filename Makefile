@@ -6,10 +6,11 @@
 # make docs     the documentation, in build/site (mkdocs serve shows it while you write)
 # make man      the man pages, in build/man
 # make dist     wheel and sdist, checked, in dist
+# make light    the wheel of speechjem-light, which needs no torch, in dist
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test browser plugin lint docs man dist clean
+.PHONY: demo test browser plugin lint docs man dist light clean
 
 demo: .venv/installed
 	$(BIN)/python samples/demo.py demo
@@ -48,6 +49,10 @@ dist: man
 .venv/documented: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
+
+light: .venv/installed
+	$(BIN)/python packaging/light/build.py dist
+	$(BIN)/twine check --strict dist/speechjem_light-*.whl
 
 clean:
 	rm -rf .venv demo build dist *.egg-info

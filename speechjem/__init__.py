@@ -43,8 +43,16 @@ _HOME = {
 }
 
 
+# Those that a small installation has.
+_LIGHT = {"Denoiser": "light.denoiser", "StreamDenoiser": "light.streaming", "denoise": "light.denoiser"}
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'speechjem' has no attribute {name!r}")
+    from .runtime.jobs import installed
+
     module, attribute = _HOME[name]
+    if name in _LIGHT and not installed("torch"):
+        module = _LIGHT[name]
     return getattr(importlib.import_module(f".{module}", __name__), attribute)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import convolve1d, percentile_filter
 
 from speechjem.audio import level
 from speechjem.audio.rumble import Above
@@ -106,3 +107,19 @@ def test_filter_in_pieces_is_the_filter() -> None:
     whole, pieces = Above(1, RATE), Above(1, RATE)
     parts = [pieces.push(part) for part in np.split(x, [1, 100, 100, 3333], axis=1)]
     assert np.allclose(np.concatenate(parts, axis=1), whole.push(x), atol=1e-7)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 59, 60, 61, 500])
+def test_the_level_is_that_of_filters_of_scipy(blocks: int) -> None:
+    powers = np.random.default_rng(blocks).random((2, blocks)) ** 4 * 1e-3
+    window = min(60, blocks)
+    shares = percentile_filter(10 * np.log10(powers), 80, size=(1, window), mode="nearest")
+    first = np.arange(blocks)
+    after, before = (
+        shares[:, np.clip(start, 0, blocks - window) + window // 2] for start in (first, first - window + 1)
+    )
+    lower = np.minimum(after, before)
+    lower = np.maximum(lower, lower.max(1, keepdims=True) - level.RANGE)
+    taps = np.hanning(13)[1:-1]
+    expected = convolve1d(lower, taps / taps.sum(), axis=1, mode="nearest")
+    np.testing.assert_allclose(level.follow(powers), expected, atol=1e-9)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.signal import firwin, freqz
+from scipy.signal import butter, firwin, freqz, sosfilt, sosfreqz
 
 from speechjem.audio import rumble
 from speechjem.audio.rumble import RumbleFilter
@@ -66,3 +66,13 @@ def test_the_pieces_do_not_matter(sizes: list[int]) -> None:
     if x.size:
         filtered = np.convolve(x[0], rumble.taps(RATE))  # longer by half a filter at either end
         np.testing.assert_allclose(out[0], filtered[len(rumble.taps(RATE)) // 2 :][: x.size], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_the_filter_without_delay_is_the_one_of_scipy(rate):
+    expected = butter(4, rumble.CUTOFF, "highpass", fs=rate, output="sos")
+    x = np.random.default_rng(0).standard_normal((2, rate)).astype(np.float32)
+    above = rumble.Above(2, rate)
+    got = np.concatenate([above.push(part) for part in np.split(x, [0, 1, 800, 1600, 1603], axis=1)], axis=1)
+    np.testing.assert_allclose(got, sosfilt(expected, x), atol=1e-5)
+    np.testing.assert_allclose(sosfreqz(rumble.sections(rate))[1], sosfreqz(expected)[1], atol=1e-9)

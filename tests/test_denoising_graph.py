@@ -113,8 +113,8 @@ def stereo():
     ("settings", "inputs"),
     [
         ({}, {}),
-        ({"steps": 1}, {"scale": [[1], [0]]}),
-        ({"step_size": 0.5, "strength": 0.3}, {"scale": [[0.5], [0.5]], "strength": [0.3]}),
+        ({"steps": 1}, {"scale": [1, 0]}),
+        ({"step_size": 0.5, "strength": 0.3}, {"scale": [0.5, 0.5], "strength": [0.3]}),
     ],
 )
 def test_the_graph_of_a_frame_gives_what_the_denoiser_gives(frame_session, stereo, settings, inputs):

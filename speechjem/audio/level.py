@@ -13,7 +13,7 @@ of level moves it on the louder side, where a gain that is too high does less ha
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import convolve1d, percentile_filter
+from numpy.lib.stride_tricks import sliding_window_view
 
 from .rumble import Above
 
@@ -64,17 +64,22 @@ def follow(powers: np.ndarray) -> np.ndarray:
     level = 10 * np.log10(np.maximum(powers, 1e-12))
     blocks = level.shape[1]
     window = min(round(WINDOW / BLOCK), blocks)
-    # Entry s + window // 2 of the filtered levels is that of the window that begins at block s.
-    shares = percentile_filter(level, SHARE, size=(1, window), mode="nearest")
+    shares = _shares(level, window)  # of the windows that begin at each block
     place = np.arange(blocks)
-    before, after = (
-        np.clip(start, 0, blocks - window) + window // 2 for start in (place - window + 1, place)
-    )
+    before, after = (np.clip(start, 0, blocks - window) for start in (place - window + 1, place))
     lower = np.minimum(shares[:, before], shares[:, after])
     lower = np.maximum(lower, lower.max(axis=1, keepdims=True) - RANGE)
     taps = np.hanning(round(SMOOTH / BLOCK) + 3)[1:-1]
-    smooth: np.ndarray = convolve1d(lower, taps / taps.sum(), axis=1, mode="nearest")
-    return smooth
+    padded = np.pad(lower, ((0, 0), (len(taps) // 2, len(taps) // 2)), "edge")
+    return np.stack([np.convolve(row, taps / taps.sum(), "valid") for row in padded])
+
+
+def _shares(level: np.ndarray, window: int) -> np.ndarray:
+    """The level that `SHARE` percent of the blocks of each window do not exceed."""
+    windows, place = sliding_window_view(level, window, axis=1), min(window * SHARE // 100, window - 1)
+    starts = range(0, windows.shape[1], 4096)  # at once, all windows of hours would take much memory
+    parts = [windows[:, start : start + 4096] for start in starts]
+    return np.concatenate([np.partition(part, place, axis=2)[..., place] for part in parts], axis=1)
 
 
 def follow_past(powers: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import soxr
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import UsageError
 from .waveform import MOST_CHANNELS, as_array, check_shape
@@ -111,41 +113,41 @@ class ShortResampler:
         low = min(source_rate, target_rate)
         self.side = math.ceil(CROSSINGS * source_rate / low)  # samples that are heard on either side
         self.delay = self.side / source_rate  # seconds that an output waits for
-        self.taps = _short_taps(self.side, self.up, self.down, low / source_rate)
+        self.taps = _short_taps(self.side, self.up, low / source_rate)
         self.heard = self.given = 0  # samples
-        self.first = self._needed()  # sample that `kept` begins with
+        self.first = self._needed(0)  # sample that `kept` begins with
         self.kept = np.zeros((channels, -self.first), np.float32)
 
     def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
         """As `Resampler.push`."""
-        from scipy.signal import upfirdn
-
         after = np.zeros((len(self.kept), self.side if last else 0))
         self.kept = np.concatenate([self.kept, samples, after], axis=1, dtype=np.float32)
         self.heard += samples.shape[1] + after.shape[1]
         ready = max(self.given, -(-(self.heard - self.side) * self.up // self.down))
-        # Output n of the recording is output n + start of the filter: its taps end with the last side.
-        start = (len(self.taps) - 1 - self.side * self.up - self.first * self.up) // self.down
-        filtered = upfirdn(self.taps, self.kept, self.up, self.down, axis=1)
-        made: np.ndarray = filtered[:, start + self.given : start + ready]
+        outputs = np.arange(self.given, ready)
+        made = np.zeros((len(self.kept), len(outputs)), np.float32)
+        if len(outputs):
+            windows = sliding_window_view(self.kept, self.taps.shape[1], axis=1)
+            taps = self.taps[outputs * self.down % self.up]
+            np.einsum("cnt,nt->cn", windows[:, self._needed(outputs) - self.first], taps, out=made)
         self.given = ready
-        first = self._needed()
+        first = self._needed(ready)
         self.kept, self.first = self.kept[:, first - self.first :], first
-        return made.astype(np.float32)
+        return made
 
-    def _needed(self) -> int:
-        """The first sample that the next output needs, or one before it, on which an output falls."""
-        return (self.given * self.down // self.up - self.side) // self.down * self.down
+    def _needed(self, output: Any) -> Any:
+        """The first of the samples that an output, or each of several, is made of."""
+        return output * self.down // self.up - self.side
 
 
-def _short_taps(side: int, up: int, down: int, share: float) -> np.ndarray:
-    """Taps at `up` times the source's rate; zeros in front bring their centre to a multiple of `down`."""
-    time = np.arange(-side * up, side * up + 1) * share / up  # in samples of the lower rate
+def _short_taps(side: int, up: int, share: float) -> np.ndarray:
+    """Taps for each place of an output between two samples, shape (up, 2 * side + 1)."""
+    places = np.arange(up)[:, None] / up - np.arange(-side, side + 1)
+    time = places * share  # in samples of the lower rate
     taps = np.sinc(CUTOFF * time) * np.i0(BETA * np.sqrt(np.clip(1 - (time / CROSSINGS) ** 2, 0, None)))
-    for phase in range(up):
-        taps[phase::up] /= taps[phase::up].sum()  # a constant stays what it is
-    padded: np.ndarray = np.concatenate([np.zeros(-side * up % down), taps]).astype(np.float32)
-    return padded
+    taps[np.abs(places) > side] = 0
+    found: np.ndarray = (taps / taps.sum(1, keepdims=True)).astype(np.float32)  # a constant stays what it is
+    return found
 
 
 def mono(samples: np.ndarray) -> np.ndarray:

@@ -7,12 +7,15 @@ codecs do; it also keeps the level of the recording from being that of its rumbl
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft  # scipy.signal would cost 30 MB of memory
+from numpy.fft import irfft, rfft
 
 CUTOFF = 55.0  # Hz, where the filter is half way down
 ATTENUATION = 40.0  # dB, far below it
 SECONDS = 0.125  # length of the filter
+ANSWER = 0.2  # seconds until the filter without delay has come to rest
 
 
 def taps(rate: int, strength: float = 1.0) -> np.ndarray:
@@ -50,10 +53,7 @@ class RumbleFilter:
         self.kept = heard[:, ready:]
         if ready == 0:
             return heard[:, :0]
-        size = next_fast_len(heard.shape[1], real=True)
-        filtered: np.ndarray = irfft(rfft(heard, size) * rfft(self.taps, size), size)
-        # What wraps around ends before the first sample that all taps reach.
-        return filtered[:, self.taps.shape[1] - 1 : heard.shape[1]].astype(np.float32)
+        return _filtered(heard, self.taps)
 
     def flush(self) -> np.ndarray:
         """The remaining samples: in all, as many come out as went in."""
@@ -73,19 +73,58 @@ class Above:
     """
 
     def __init__(self, channels: int, rate: int):
-        from scipy.signal import butter
-
-        self.sections = butter(4, CUTOFF, "highpass", fs=rate, output="sos")
-        self.state = np.zeros((len(self.sections), channels, 2))
+        self.sections = sections(rate)
+        self.taps = _answer(rate)[None]
+        self.kept = np.zeros((channels, self.taps.shape[1] - 1))
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take samples, shape (channels, any number), and give as many."""
-        from scipy.signal import sosfilt
-
         if samples.shape[1] == 0:
             return samples
-        filtered, self.state = sosfilt(self.sections, samples, axis=1, zi=self.state)
-        return np.asarray(filtered, np.float32)
+        heard = np.concatenate([self.kept, samples], axis=1)
+        self.kept = heard[:, samples.shape[1] :]
+        return _filtered(heard, self.taps)
+
+
+def sections(rate: int) -> np.ndarray:
+    """A Butterworth high-pass of order 4 as two sections, rows of b0 b1 b2 a0 a1 a2.
+
+    The bilinear transform of its two pairs of poles, with the quality 1 / (2 cos of their angles).
+    """
+    rows = []
+    for angle in (np.pi / 8, 3 * np.pi / 8):
+        bent, damping = np.tan(np.pi * CUTOFF / rate), 2 * np.cos(angle)
+        scale = 1 / (1 + damping * bent + bent**2)
+        poles = 2 * (bent**2 - 1) * scale, (1 - damping * bent + bent**2) * scale
+        rows.append([scale, -2 * scale, scale, 1.0, *poles])
+    return np.array(rows)
+
+
+@cache
+def _answer(rate: int) -> np.ndarray:
+    """The answer of `sections` to an impulse; what is cut off at its end lies below -200 dB."""
+    signal = [1.0] + [0.0] * int(rate * ANSWER)
+    for b0, b1, b2, _, a1, a2 in sections(rate).tolist():
+        first = second = 0.0
+        for place, sample in enumerate(signal):
+            signal[place] = b0 * sample + first
+            first = b1 * sample - a1 * signal[place] + second
+            second = b2 * sample - a2 * signal[place]
+    return np.array(signal)
+
+
+def _filtered(heard: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """Samples through taps, from the first sample on that all taps reach."""
+    size = _fast_size(heard.shape[1])
+    filtered: np.ndarray = irfft(rfft(heard, size) * rfft(taps, size), size)
+    # What wraps around ends before.
+    return filtered[:, taps.shape[1] - 1 : heard.shape[1]].astype(np.float32)
+
+
+def _fast_size(least: int) -> int:
+    """A size of small factors, for a fast transform."""
+    sizes = (odd << max(0, (-(-least // odd) - 1).bit_length()) for odd in (1, 3, 5, 9, 15))
+    return min(sizes)
 
 
 def removed(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import SpeechjemError, UsageError
+from ..runtime.jobs import installed
 
 app = typer.Typer(
     help="Speech enhancement and synthesis with one network: a phoneme classifier read as an energy model.",
@@ -49,6 +50,11 @@ def main() -> NoReturn:
         sys.exit(2)
     except SpeechjemError as error:
         complain(error)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if installed("torch"):
+            raise
+        complain(f"This needs {error.name}, which this small installation lacks; run: pip install speechjem.")
         sys.exit(1)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:  # typer turns Ctrl-C into this

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 def threads() -> int:
     """Default number of files at once."""
+    from ..runtime.jobs import installed
+
+    if not installed("torch"):
+        return os.cpu_count() or 1
     import torch
 
     return torch.get_num_threads()

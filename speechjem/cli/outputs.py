@@ -64,7 +64,7 @@ def _is_mirrored(source: Source, places: dict[Path, Path]) -> bool:
 
 def _is_ours(path: Path) -> bool:
     from .. import audio
-    from ..denoising.done import PROGRAM
+    from ..audio.enhancing import PROGRAM
 
     return audio.software(path).startswith(f"{PROGRAM} ")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TypedDict, TypeVar
 
 import numpy as np
@@ -14,12 +15,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from .. import audio
-from ..audio import level
-from ..audio.bands import AnyRate, Enhanced
-from ..audio.blocks import CHUNK, Block, Blocks
-from ..audio.resampling import Resampler, ShortResampler
-from ..audio.rumble import RumbleFilter
+from ..audio import enhancing
 from ..energy.jem import JEM
 from ..errors import UsageError
 from ..models import checkpoint
@@ -94,6 +90,12 @@ class Denoiser:
         self.strength = strength
         self.seed = seed
 
+    @property
+    def label(self) -> str:
+        """What outputs say about how they were made."""
+        sha256 = checkpoint.sha256(self.model)
+        return enhancing.label(self.mode.label, self.strength, self.seed, sha256)
+
     def __call__(self, samples: Samples, sample_rate: int) -> Samples:
         """Enhance a recording.
 
@@ -110,11 +112,7 @@ class Denoiser:
         Raises:
             InputError: if there are no samples, channels come last, or some are not finite real numbers.
         """
-        array = audio.waveform(samples)
-        channels = np.atleast_2d(array).astype(np.float32)
-        starts = range(0, channels.shape[1], CHUNK)
-        pieces = self.pieces(lambda: (channels[:, start : start + CHUNK] for start in starts), sample_rate)
-        return _like(samples, np.concatenate(list(pieces), axis=1).reshape(array.shape))
+        return _like(samples, enhancing.whole(self.pieces, samples, sample_rate))
 
     def pieces(self, read: Callable[[], Iterable[np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
         """Enhance a recording of any length in bounded memory.
@@ -127,38 +125,7 @@ class Denoiser:
         Yields:
             Consecutive pieces of the enhanced recording, which together are as long as the input.
         """
-        if sample_rate < 1:
-            raise UsageError(f"A sample rate of {sample_rate} Hz is impossible; give it in Hz.")
-        gains = self._level(read(), sample_rate)
-        core = _BlockByBlock(self, gains)
-        inner_rate, causal = self.model.config.fbank.sample_rate, self.model.config.network.causal
-        resampler = ShortResampler if causal else Resampler  # as the stream of the same model
-        enhancer = AnyRate(core, sample_rate, inner_rate, gains.channels, resampler)
-        for chunk in read():
-            yield enhancer.push(chunk)
-        yield enhancer.flush()
-
-    def rumble_filter(self, channels: int) -> RumbleFilter:
-        """What recordings go through first; a model for streams, which have no time for it, knows rumble."""
-        strength = 0.0 if self.model.config.network.causal else self.strength
-        return RumbleFilter(channels, self.model.config.fbank.sample_rate, strength)
-
-    @own_modes()
-    def _level(self, chunks: Iterable[np.ndarray], sample_rate: int) -> level.Curve | level.PastGain:
-        """The running gain that brings each channel to the model's level."""
-        config = self.model.config.fbank
-        if self.model.config.network.causal:
-            channels = len(next(iter(chunks), np.zeros((1, 0))))
-            return level.PastGain(channels, config.level, config.sample_rate)
-        rumble = powers = None
-        for chunk in audio.resample_chunks(chunks, sample_rate, config.sample_rate):
-            rumble = rumble or self.rumble_filter(len(chunk))
-            powers = powers or level.Powers(len(chunk), config.sample_rate)
-            powers.push(rumble.push(chunk))
-        if rumble is None or powers is None:
-            return level.Curve(np.zeros((1, 1)), config.level, config.sample_rate)
-        powers.push(rumble.flush())
-        return level.Curve(level.follow(powers.flush()), config.level, config.sample_rate)
+        return enhancing.pieces(_Engine(self), read, sample_rate)
 
 
 def denoise(samples: Samples, sample_rate: int, **settings: Unpack[DenoiserSettings]) -> Samples:
@@ -181,57 +148,38 @@ def _like(samples: Samples, enhanced: np.ndarray) -> Samples:
     return enhanced.astype(given if given.kind == "f" else np.float32)
 
 
-class _BlockByBlock:
-    """A recording at the model's rate, piece by piece, in blocks with as much context as matters.
+class _Engine:
+    """What the torch model does to blocks of nominal level.
 
     Args:
         denoiser: how to enhance a block.
-        gains: what brings each channel to the model's level.
     """
 
-    def __init__(self, denoiser: Denoiser, gains: level.Curve | level.PastGain):
+    def __init__(self, denoiser: Denoiser):
         self.denoiser = denoiser
-        self.gains = gains
-        self.hop = denoiser.model.config.fbank.hop
-        channels = gains.channels
-        self.rumble = denoiser.rumble_filter(channels)
-        # The gains of the samples are further channels.
-        self.blocks = Blocks(2 * channels, self.hop, denoiser.mode.context, denoiser.mode.ahead)
+        fbank = denoiser.model.config.fbank
+        self.rate, self.hop, self.level = fbank.sample_rate, fbank.hop, fbank.level
+        self.context, self.ahead = denoiser.mode.context, denoiser.mode.ahead
+        self.causal, self.strength = denoiser.model.config.network.causal, denoiser.strength
+
+    def begin(self, channels: int) -> enhancing.Enhance:
         # Channels are one batch where that is faster: on a GPU. On a CPU it is not, and rounding in half
         # precision would make a channel depend on the others, as would noise drawn for all, anywhere.
+        denoiser = self.denoiser
         each = denoiser.mode.draws or denoiser.device.type == "cpu"
-        self.parts = [slice(n, n + 1) for n in range(channels)] if each else [slice(None)]
-        self.generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in self.parts]
-
-    def push(self, samples: np.ndarray) -> Enhanced:
-        return self._enhance(self.blocks.push(self._with_gains(self.rumble.push(samples))))
-
-    def flush(self) -> Enhanced:
-        last = self._with_gains(self.rumble.flush())
-        return self._enhance([*self.blocks.push(last), *self.blocks.flush()])
-
-    def _with_gains(self, samples: np.ndarray) -> np.ndarray:
-        return np.concatenate([samples, self.gains.push(samples)])
-
-    def _enhance(self, blocks: Iterable[Block]) -> Enhanced:
-        none = np.zeros((2, self.gains.channels, 0), np.float32)
-        enhanced, gain = np.concatenate([none, *map(self._enhance_block, blocks)], axis=2)
-        return enhanced, gain
+        parts = [slice(n, n + 1) for n in range(channels)] if each else [slice(None)]
+        generators = [torch.Generator(denoiser.device).manual_seed(denoiser.seed) for _ in parts]
+        return partial(self._enhance, list(zip(parts, generators, strict=True)))
 
     @own_modes()
     @torch.no_grad()
-    def _enhance_block(self, block: Block) -> np.ndarray:
-        """Enhanced samples and gains of the upper octave, shape (2, channels, samples)."""
-        samples, levels = np.split(block.samples, 2)
-        waveform = torch.from_numpy(samples * levels).to(self.denoiser.device)
-        whole = Whole(self.denoiser.model.fbank)
-        parts = [
-            self.denoiser.path.enhance(waveform[part], whole, generator)
-            for part, generator in zip(self.parts, self.generators, strict=True)
-        ]
-        enhanced, gain = (torch.cat(part) for part in zip(*parts, strict=True))
-        inside = slice(block.skip, block.skip + block.size)
-        upper = gain[..., gain.shape[-1] // 2 :].mean(-1).cpu().numpy()
-        places, frames = np.arange(inside.start, inside.stop) / self.hop, np.arange(upper.shape[1])
-        gains = [np.interp(places, frames, row) for row in upper]
-        return np.array([enhanced[:, inside].cpu().numpy() / levels[:, inside], gains], np.float32)
+    def _enhance(
+        self, parts: list[tuple[slice, torch.Generator]], samples: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        denoiser = self.denoiser
+        waveform = torch.from_numpy(samples).to(denoiser.device)
+        whole = Whole(denoiser.model.fbank)
+        done = [denoiser.path.enhance(waveform[part], whole, generator) for part, generator in parts]
+        enhanced, gain = (torch.cat(part) for part in zip(*done, strict=True))
+        upper = gain[..., gain.shape[-1] // 2 :].mean(-1)
+        return enhanced.cpu().numpy(), upper.cpu().numpy()

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import audio
+from ..audio.enhancing import PROGRAM
 from ..audio.formats import CONTAINERS, MUTE
 from ..errors import InputError
-from ..models import checkpoint
-from .denoiser import Denoiser
 
-PROGRAM = "speechjem"
 OTHER, OLDER, CUT, EMPTY = "of other settings", "older than their inputs", "of another length", "empty"
 
 
@@ -32,24 +30,13 @@ class Verdict:
     is_sure: bool = True
 
 
-def label(denoiser: Denoiser) -> str:
-    """What an output says: the program, and all that the result depends on.
-
-    libsndfile keeps 127 characters of it.
-    """
-    model = checkpoint.sha256(denoiser.model)[:12]
-    return (
-        f"{PROGRAM} {denoiser.mode.label} strength {denoiser.strength:g} seed {denoiser.seed} model {model}"
-    )
-
-
 def judge(source: Path, target: Path, wanted: str) -> Verdict:
     """Look at an output that exists.
 
     Args:
         source: its input.
         target: the output.
-        wanted: what it should say, see `label`.
+        wanted: what it should say, see `enhancing.label`.
 
     Raises:
         InputError: the input cannot be read; or the output is neither what a run would make, nor says that

@@ -8,15 +8,17 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import audio
 from ..audio import AudioFile, pipes
-from ..runtime.jobs import until_stopped
-from . import done
-from .denoiser import Denoiser
+from ..runtime.jobs import installed, until_stopped
+
+if TYPE_CHECKING:
+    from ..light import denoiser as light
+    from .denoiser import Denoiser
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,24 @@ def _difference(recording: AudioFile, output: AudioFile) -> Iterator[np.ndarray]
 _LOADING = threading.Lock()
 
 
-def _loaded(files: FileDenoiser) -> tuple[Denoiser, str]:
+def _loaded(files: FileDenoiser) -> tuple[Denoiser | light.Denoiser, str]:
     """A denoiser, and what its outputs say."""
     with _LOADING:
         return _load(files.settings, files.run)
 
 
 @functools.lru_cache(maxsize=4)  # a Dask worker may serve a few runs by turns
-def _load(settings: tuple[tuple[str, Any], ...], run: str) -> tuple[Denoiser, str]:
-    denoiser = Denoiser(**dict(settings))
-    return denoiser, done.label(denoiser)
+def _load(settings: tuple[tuple[str, Any], ...], run: str) -> tuple[Denoiser | light.Denoiser, str]:
+    denoiser = _kind()(**dict(settings))
+    return denoiser, denoiser.label
+
+
+def _kind() -> type[Denoiser] | type[light.Denoiser]:
+    """With torch where it is installed, else without."""
+    if installed("torch"):
+        from .denoiser import Denoiser
+
+        return Denoiser
+    from ..light import denoiser as light
+
+    return light.Denoiser

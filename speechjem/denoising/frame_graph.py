@@ -17,13 +17,23 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SpeechjemError
+from ..light.graphs import FRAME
 from ..models import checkpoint
 from ..models.speech import SpeechModel
 from ..runtime import atomic
 from .frames import Frames
 
-FORMAT = "speechjem-frame-1"
 INPUTS, OUTPUTS = ("frame", "state"), ("enhanced", "gain", "next_state")
+
+
+def facts(model: SpeechModel, kind: str, steps: int, state: int = 0) -> dict[str, object]:
+    """What a graph says of itself, for its host."""
+    config = model.config.fbank
+    return {
+        "format": kind, "sha256": checkpoint.sha256(model),
+        "sample_rate": config.sample_rate, "window": config.window, "hop": config.hop, "level": config.level,
+        "steps": steps, "context": model.config.network.context, "state": state,
+    }  # fmt: skip
 
 
 def write(path: Path, model: SpeechModel, steps: int) -> None:
@@ -31,7 +41,7 @@ def write(path: Path, model: SpeechModel, steps: int) -> None:
 
     Inputs are `frame` (channels, window) and `state` (channels, size); outputs `enhanced` (channels, window),
     `gain` (channels, 1), the mean of the upper half of the band, and `next_state`; all float32. Two more
-    inputs may be left out: `scale` (steps, 1), a factor on the size of each step, and `strength` (1,).
+    inputs may be left out: `scale` (steps,), a factor on the size of each step, and `strength` (1,).
 
     Args:
         path: file to write.
@@ -49,14 +59,10 @@ def write(path: Path, model: SpeechModel, steps: int) -> None:
         raise SpeechjemError("Writing ONNX needs onnx; run: pip install 'speechjem[onnx]'.") from error
     frames, config = Frames(model, steps), model.config.fbank
     frame, state = ("channels", config.window), ("channels", frames.size)
-    defaults = {"scale": np.ones((steps, 1), np.float32), "strength": np.ones(1, np.float32)}
+    defaults = {"scale": np.ones(steps, np.float32), "strength": np.ones(1, np.float32)}
     shapes = dict(zip(INPUTS, (frame, state), strict=True)) | {n: d.shape for n, d in defaults.items()}
     graph = Tracing(shapes)
     results = zip(frames(*graph.values), (frame, ("channels", 1), state), strict=True)
-    facts = {
-        "format": FORMAT, "sha256": checkpoint.sha256(model),
-        "sample_rate": config.sample_rate, "window": config.window, "hop": config.hop, "level": config.level,
-        "state": frames.size, "steps": steps,
-    }  # fmt: skip
-    proto = graph.model(dict(zip(OUTPUTS, results, strict=True)), defaults, facts)
+    told = facts(model, FRAME, steps, frames.size)
+    proto = graph.model(dict(zip(OUTPUTS, results, strict=True)), defaults, told)
     atomic.replace_file(path, lambda partial: onnx.save(proto, partial))

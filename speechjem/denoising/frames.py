@@ -124,7 +124,7 @@ class Frames:
         Args:
             frame: the newest samples, of nominal level, shape (channels, window).
             state: shape (channels, size), zeros at the start.
-            scale: factor on the size of each step, shape (steps, 1).
+            scale: factor on the size of each step, shape (steps,).
             strength: as in `Denoiser`, shape (1,).
 
         Returns:
@@ -136,7 +136,7 @@ class Frames:
         newest, heard, observed, unit = self._hear(frame)
         inputs = [two_before, before, observed, *self._relations(units, unit)]
         base = beside(inputs) @ self.observe + self.enter_bias
-        sizes = scale * self.sizes
+        sizes = scale.reshape(-1, 1) * self.sizes
         delta, entered = self._descend(base, before[:, : self.bins], self._past(kept), sizes)
         enhanced, gain = self._apply(spectrum, delta, strength)
         common = [np.maximum(begun, heard), before, observed, units[:, 2 * self.low :], unit, newest]

@@ -6,7 +6,7 @@ for the result, and the graph notes how it was made. Arrays become constants of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Tracing:
         inputs: names and shapes of its inputs, whose sizes may be names.
     """
 
-    def __init__(self, inputs: dict[str, Sequence[int | str]]):
+    def __init__(self, inputs: Mapping[str, Sequence[int | str]]):
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
         self._names: dict[tuple[Any, ...], str] = {}

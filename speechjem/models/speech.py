@@ -174,7 +174,7 @@ class SpeechModel(nn.Module):
             gain = gain * (x[..., bins:end] - start[..., bins:end]).clamp(-3.0, 3.0).exp()
         return gain.clamp(max=1.0)
 
-    def turned(self, spectrum: phase.Spectrum, x: Tensor, strength: float = 1.0) -> phase.Spectrum:
+    def turned(self, spectrum: phase.Spectrum, x: Tensor, strength: float | Tensor = 1.0) -> phase.Spectrum:
         """A spectrum whose phases are turned as the frames say; as it is, if these have no turn.
 
         Args:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,6 +54,11 @@ class Outcome:
     error: InputError | None = None
     elapsed: float = 0.0
     worker: str = ""
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported; it is not imported."""
+    return sys.modules.get(package, package) is not None and find_spec(package) is not None
 
 
 def run(work: Work, jobs: Sequence[Job], at_once: int = 1, scheduler: str = LOCAL) -> Iterator[Outcome]:
@@ -93,11 +99,14 @@ def _attempt(work: Work, job: Job) -> Outcome:
 
 
 def _by_threads(work: Work, jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
-    import torch
-
     # One file a thread fills the cores better than many threads on one file, above all if it is short.
-    share = max(1, torch.get_num_threads() // at_once)
-    pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,))
+    if installed("torch"):
+        import torch
+
+        share = max(1, torch.get_num_threads() // at_once)
+        pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,))
+    else:
+        pool = ThreadPoolExecutor(at_once)
     waiting: set[Future[Outcome]] = set()
     try:
         waiting |= {pool.submit(_attempt, work, job) for job in jobs}
