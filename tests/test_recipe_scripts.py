@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import yaml
-from support import ENVIRONMENT, RECIPES, differences, run
+from support import ENVIRONMENT, RECIPES, TINY_FILE, differences, run, write_corpus
 
 from speechjem.data.kaldi import read_directory
 from speechjem.models import checkpoint
@@ -44,6 +46,14 @@ def pairs(tmp_path_factory) -> Path:
         (folder / name).mkdir()
         samples, rate = soundfile.read(ROOT / "samples" / f"{name}.flac", frames=2 * 16000)
         soundfile.write(folder / name / "austen.wav", samples, rate)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(toy_corpus, tmp_path_factory) -> Path:
+    """A data directory of the toy language, of which two speakers are held out."""
+    folder = write_corpus(tmp_path_factory.mktemp("data"), toy_corpus)
+    (folder / "dev_speakers").write_text("140\n180\n")
     return folder
 
 
@@ -187,3 +197,27 @@ def test_what_a_recogniser_has_heard_is_not_asked_again(tmp_path):
     kept.write_text('["a", {"clean": "one"}]\n["b", {"clean": "tw')  # a process that was killed
     assert done(kept) == {"a": {"clean": "one"}}
     assert kept.read_text() == '["a", {"clean": "one"}]\n'
+
+
+def test_pairs_are_those_of_the_speakers_held_out(script, data, tmp_path):
+    script("steps/make_pairs.py", data, tmp_path, "--count", 4, "--snr", 10)
+    names = sorted(path.name for path in (tmp_path / "clean").iterdir())
+    assert {name.split("-")[0] for name in names} == {"140", "180"}
+    for name in names:
+        clean, noisy = (soundfile.read(tmp_path / kind / name)[0] for kind in ("clean", "noisy"))
+        assert 10 * np.log10(np.sum(clean**2) / np.sum((noisy - clean) ** 2)) == pytest.approx(10, abs=3)
+
+
+def test_calibration_is_a_table_and_a_picture(script, data, tmp_path):
+    picture = tmp_path / "reliability.png"
+    table = rows(script("energy/local/calibration.py", data, BASE, "--picture", picture))
+    accuracy = float(table["base"][0])
+    assert 0 < accuracy < 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_updates_a_second_are_counted(script, data, tmp_path):
+    conf = tmp_path / "conf.yaml"
+    conf.write_text(json.dumps(TINY_FILE | {"updates": 20}))
+    said = script("bench/updates.py", conf, data, "--device", "cpu", "--updates", 2)
+    assert float(said.split(" updates/s")[0].split()[-1]) > 0
