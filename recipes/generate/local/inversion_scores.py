@@ -134,7 +134,7 @@ def by_vocoder(
 
 ROUTES: dict[str, Callable[[np.ndarray, Fbank], np.ndarray]] = {
     "multiplicative updates, Griffin-Lim of torchaudio (shipped)": ours,
-    "source and filter (shipped, with --pitch)": by_source_and_filter,
+    "source and filter (shipped, with a pitch)": by_source_and_filter,
     "least squares, Griffin-Lim of librosa": by_librosa,
     "InverseMelScale, Griffin-Lim of torchaudio": by_torchaudio,
     "World": by_world,
