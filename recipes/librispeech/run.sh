@@ -17,7 +17,7 @@
 #
 # Stages: 0 download and prepare, 1 align phones, 2 validate, 3 write shards and train, 4 phone accuracy and
 # 5 denoising scores on dev-clean, 6 vowels. What is done is not done again; a training that was stopped goes on.
-# cmd.sh says how many processes train, and where. Needs: pip install '.[text,pesq-loss]' praat-parselmouth
+# cmd.sh says how many processes train, and where. Needs: pip install '.[text,pesq-loss,pitch]' praat-parselmouth
 set -euo pipefail
 
 hours=100

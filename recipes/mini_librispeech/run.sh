@@ -17,7 +17,7 @@
 #
 # Stages: 0 download and prepare, 1 align phones, 2 validate, 3 train, 4 phone accuracy, 5 denoising scores,
 # 6 vowels, 7 copy to --models. What is done is not done again; a training that was stopped goes on. Needs:
-# pip install '.[text,pesq-loss]' praat-parselmouth
+# pip install '.[text,pesq-loss,pitch]' praat-parselmouth
 set -euo pipefail
 
 corpus=
