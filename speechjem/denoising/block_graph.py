@@ -6,19 +6,17 @@ length. `graph` is simpler to use, and for short recordings.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import SpeechjemError
 from ..light import graphs
 from ..models.speech import SpeechModel
 from ..runtime import atomic
 from . import frame_graph
-from .graph import Graph
+from .graph import Graph, exported
 
 INPUTS, OUTPUTS = ("noisy", "scale", "strength"), ("enhanced", "gain")
 LEAST = 100  # samples that the graph takes
@@ -68,22 +66,13 @@ def write(path: Path, model: SpeechModel) -> None:
     Raises:
         SpeechjemError: if the packages for it are not installed.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise SpeechjemError("Writing ONNX needs onnxscript; run: pip install 'speechjem[onnx]'.") from error
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     steps = model.config.descent.steps
     examples = (torch.randn(2, 16000), torch.ones(steps), torch.ones(1))
-    sizes = {0: torch.export.Dim("channels"), 1: torch.export.Dim("samples", min=LEAST)}
-    with torch.no_grad():
-        program = torch.onnx.export(
-            BlockGraph(model).eval(), examples, input_names=INPUTS, output_names=OUTPUTS,
-            dynamic_shapes={"noisy": sizes, "scale": None, "strength": None},
-            dynamo=True, verbose=False,
-        )  # fmt: skip
-    assert program is not None
+    varying = {0: torch.export.Dim("channels"), 1: torch.export.Dim("samples", min=LEAST)}
+    sizes = {"noisy": varying, "scale": None, "strength": None}
+    program = exported(BlockGraph(model), examples, sizes, INPUTS, OUTPUTS)
+    import onnx
+
     proto = program.model_proto
     facts = frame_graph.facts(model, graphs.BLOCK, steps)
     onnx.helper.set_model_props(proto, {name: str(fact) for name, fact in facts.items()})

@@ -11,7 +11,9 @@ sines and cosines. A recording has one level here, where `Denoiser` follows it; 
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,18 +122,37 @@ def to_onnx(path: Path, model: SpeechModel | str | None = None, steps: int | Non
         mode = DescentMode(model, model.jem, Steps(steps))
         frame_graph.write(path, model, mode.steps)
         return
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise SpeechjemError("Writing ONNX needs onnxscript; run: pip install 'speechjem[onnx]'.") from error
-    # It warns of packages that this graph does not need.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    graph = Graph(model, steps).eval()
     sizes = {"noisy": {0: torch.export.Dim("channels"), 1: torch.export.Dim("samples", min=1000)}}
+    program = exported(Graph(model, steps), (torch.randn(2, 16000),), sizes, (INPUT,), (OUTPUT,))
+    atomic.replace_file(path, lambda partial: program.save(str(partial)))
+
+
+def exported(
+    graph: nn.Module,
+    examples: tuple[Tensor, ...],
+    sizes: dict[str, Any],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+) -> Any:
+    """A module as torch.onnx.ONNXProgram.
+
+    Args:
+        graph: what to write.
+        examples: its inputs, of sizes that may be.
+        sizes: which of them vary, by input, as `torch.export` takes them.
+        inputs, outputs: their names.
+
+    Raises:
+        SpeechjemError: if the packages for it are not installed.
+    """
+    if find_spec("onnxscript") is None:
+        raise SpeechjemError("Writing ONNX needs onnxscript; run: pip install 'speechjem[onnx]'.")
+    # It warns of packages that these graphs do not need.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.no_grad():
         program = torch.onnx.export(
-            graph, (torch.randn(2, 16000),), dynamic_shapes=sizes, input_names=[INPUT], output_names=[OUTPUT],
+            graph.eval(), examples, dynamic_shapes=sizes, input_names=inputs, output_names=outputs,
             dynamo=True, verbose=False,
         )  # fmt: skip
     assert program is not None
-    atomic.replace_file(path, lambda partial: program.save(str(partial)))
+    return program
